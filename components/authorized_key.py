@@ -1,0 +1,58 @@
+"""One server's key on one host: it may reach the exporters' ports and nothing else."""
+
+from collections.abc import Sequence
+
+import pulumi
+
+from .keypair import identity
+from .machine import Machine
+from .part import Part
+
+DROPIN = """\
+# Managed by metrics-tunnel.
+Match User metrics-tunnel
+AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u
+AuthenticationMethods publickey
+AllowTcpForwarding local
+AllowStreamLocalForwarding no
+PermitOpen @PORTS@
+PermitListen none
+GatewayPorts no
+MaxSessions 0
+ForceCommand /bin/false
+PermitTTY no
+PermitTunnel no
+PermitUserRC no
+X11Forwarding no
+AllowAgentForwarding no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+ClientAliveInterval 15
+ClientAliveCountMax 3
+Match all"""
+
+
+def line(public_key: str, ports: Sequence[int], egress: Sequence[str]) -> str:
+    """Return the authorized_keys line: forwarding to the ports of 127.0.0.1, no command, no listener."""
+    options = ["restrict", "port-forwarding", *(f'permitopen="127.0.0.1:{port}"' for port in ports)]
+    options += ['permitlisten="localhost:1"', 'command="/bin/false"']
+    if egress:
+        options.append(f'from="{",".join(egress)}"')
+    return f"{','.join(options)} {public_key}"
+
+
+def authorized_key(
+    host: Machine, server: str, rotation: int, public_key: pulumi.Input[str], ports: Sequence[int], egress: Sequence[str]
+) -> Part:
+    """Describe the key line of one server's rotation, with the tunnel user and sshd's drop-in that lines share."""
+    name = identity(pulumi.get_stack(), server, rotation)
+    text = pulumi.Output.from_input(public_key).apply(lambda key: line(key, ports, egress))
+    return Part(
+        name=f"{host.name}-authorized-key-{server}",
+        receipt=f"authorized-key-{name}",
+        script="authorized-key",
+        machine=host,
+        values={"ID": name, "DROPIN": DROPIN},
+        late={"LINE": text},
+        rotation=rotation,
+    )

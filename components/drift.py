@@ -1,0 +1,105 @@
+"""Drift: what a machine says of its parts, asked once a run, and the generation that makes the engine plan a repair."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncssh
+import pulumi
+
+from .machine import Machine
+from .payload import observation
+
+_MARK = "metrics-tunnel"
+
+
+@dataclass
+class Finding:
+    """What one part's machine reports. `generation` is None where no receipt of this resource is there."""
+
+    generation: str | None = None
+    drift: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One part to ask about; `values` are those known before anything ran."""
+
+    part: str
+    script: str
+    owner: str
+    values: Mapping[str, str]
+
+
+def parse(output: str) -> dict[str, Finding]:
+    """Read an observation's output by part; lines that are not ours, such as a shell's greeting, are passed over.
+
+    Raises ValueError where the end is missing: what came may be half.
+    """
+    found: dict[str, Finding] = {}
+    ended = False
+    for line in output.splitlines():
+        match line.split("\t"):
+            case [mark, "end"] if mark == _MARK:
+                ended = True
+            case [mark, part, kind, text] if mark == _MARK:
+                finding = found.setdefault(part, Finding())
+                if kind == "generation":
+                    finding.generation = text
+                elif kind == "drift":
+                    finding.drift.append(text)
+                else:
+                    finding.refusals.append(text)
+            case _:
+                pass
+    if not ended:
+        raise ValueError("the answer was cut short")
+    return found
+
+
+class Observer:
+    """Asks each machine once for all parts that the program has made by then; later parts are asked for together again."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Machine, list[Question]] = {}
+        self._asked: dict[tuple[Machine, str], asyncio.Future[dict[str, Finding] | None]] = {}
+
+    async def find(self, machine: Machine, connection: Mapping[str, Any], question: Question) -> Finding | None:
+        """Return what is found of one part; None where the machine cannot be asked (a warning says why)."""
+        self._waiting.setdefault(machine, []).append(question)
+        await asyncio.sleep(0.05)  # the other parts of this machine ask in the same moment
+        waiting = self._waiting.pop(machine, [])
+        if waiting:
+            task = asyncio.ensure_future(self._ask(machine, connection, waiting))
+            for one in waiting:
+                self._asked[machine, one.part] = task
+        found = await self._asked[machine, question.part]
+        return None if found is None else found.get(question.part, Finding())
+
+    async def _ask(
+        self, machine: Machine, connection: Mapping[str, Any], questions: list[Question]
+    ) -> dict[str, Finding] | None:
+        try:
+            return parse(await machine.ask(observation([(q.script, q.owner, q.values) for q in questions]), connection))
+        except (OSError, TimeoutError, ValueError, asyncssh.Error) as error:
+            pulumi.log.warn(
+                f"{machine.name}: cannot look at it over SSH ({str(error) or type(error).__name__}); its parts are planned "
+                f"as changed; mend the connection, or set offline: true to leave this machine alone"
+            )
+            return None
+
+
+def generation(finding: Finding | None, warn: Callable[[str], None]) -> str:
+    """Return the recorded generation where the part is in sync, else a new one, and warn of what was found."""
+    if finding is None:
+        return secrets.token_hex(4)
+    for text in finding.drift:
+        warn(text)
+    for text in finding.refusals:
+        warn(f"`pulumi up` would refuse: {text}")
+    if finding.generation is None or finding.drift:
+        return secrets.token_hex(4)
+    return finding.generation

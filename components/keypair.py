@@ -1,0 +1,30 @@
+"""The tunnels' keypair of one server: made there, its private half never leaves it."""
+
+import pulumi
+
+from .machine import Machine
+from .part import Part
+
+
+def identity(stack: str, server: str, rotation: int) -> str:
+    """Return the key's name: its file's name and the comment of its key lines."""
+    return f"metrics-tunnel-{stack}-{server}-{rotation}"
+
+
+def desired(stack: str, server: str, rotation: int) -> dict[str, str]:
+    """Return where the key lies and how it is called."""
+    name = identity(stack, server, rotation)
+    return {"KEY": f"/etc/metrics-tunnel/keys/{name}", "COMMENT": name}
+
+
+def keypair(machine: Machine, rotation: int, private_key: pulumi.Input[str] | None) -> Part:
+    """Describe the keypair; its resource's `stdout` is the public key line."""
+    return Part(
+        name=f"{machine.name}-keypair",
+        receipt=f"keypair-{identity(pulumi.get_stack(), machine.name, rotation)}",
+        script="keypair",
+        machine=machine,
+        values=desired(pulumi.get_stack(), machine.name, rotation),
+        late={"PRIVATE_KEY": "" if private_key is None else pulumi.Output.secret(private_key)},
+        rotation=rotation,
+    )

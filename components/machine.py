@@ -1,0 +1,120 @@
+"""How Pulumi reaches one machine: for the engine's commands, and for the one read-only look at it in a run."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, cast
+
+import asyncssh
+import pulumi
+from pulumi_command import remote
+
+from .args import BastionArgs, ConnectionArgs
+
+LOCAL = "local"
+OBSERVE_SECONDS = 60
+_DIAL_SECONDS = 10
+
+
+class Machine:
+    """One machine of the settings. `name` is its name there; `address` may be another resource's output."""
+
+    def __init__(self, name: str, connection: ConnectionArgs, *, detect_drift: bool = True, offline: bool = False) -> None:
+        if "host_key" not in connection and not connection.get("insecure_host_key") and connection["address"] != LOCAL:
+            raise ValueError(f"{name}: no host key; give host_key, or insecure_host_key where any may answer")
+        self.name = name
+        self.connection = connection
+        self.detect_drift = detect_drift
+        self.offline = offline
+
+    @property
+    def local(self) -> bool:
+        """Whether it is the machine that Pulumi runs on."""
+        return bool(self.connection["address"] == LOCAL)
+
+    @property
+    def root(self) -> bool:
+        """Whether the login user is root."""
+        return self.connection.get("user", "root") == "root"
+
+    def command(self, text: str) -> str:
+        """Return `text` as root's command, through sudo where the login user is another one."""
+        if self.root:
+            return text
+        if "sudo_password" not in self.connection:
+            return f"sudo -n {text}"
+        # The first line of standard input is the password; sudo is not exec'd, for its ticket belongs to this shell.
+        return f"""sh -c 'IFS= read -r p; printf "%s\\n" "$p" | sudo -S -p "" -v && sudo -n {text}'"""
+
+    def stdin(self, text: pulumi.Input[str]) -> pulumi.Output[str]:
+        """Return standard input for `command`: the sudo password, secret, goes before it where there is one."""
+        password = self.connection.get("sudo_password")
+        if self.root or password is None:
+            return pulumi.Output.from_input(text)
+        return pulumi.Output.secret(pulumi.Output.concat(password, "\n", text))
+
+    def remote(self) -> remote.ConnectionArgs:
+        """Return the connection of the command provider, with low dial limits."""
+        bastion = self.connection.get("bastion")
+        proxy = None if bastion is None else remote.ProxyConnectionArgs(**_login(bastion))
+        return remote.ConnectionArgs(**_login(self.connection), proxy=proxy)
+
+    async def ask(self, script: str, plain: Mapping[str, Any]) -> str:
+        """Run a read-only script as root and return its output.
+
+        `plain` is the connection without outputs. Raises OSError, asyncssh.Error or TimeoutError.
+        """
+        text = self.command(f"timeout {OBSERVE_SECONDS} sh -s")
+        if not self.root and "sudo_password" in plain:
+            script = f"{plain['sudo_password']}\n{script}"
+        if self.local:
+            process = await asyncio.create_subprocess_shell(
+                text, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            )
+            out, _ = await process.communicate(script.encode())
+            return out.decode(errors="replace")
+        jump = plain.get("bastion")
+        if jump is None:
+            return await _run(plain, None, text, script)
+        async with await asyncssh.connect(**_asyncssh(jump)) as tunnel:
+            return await _run(plain, tunnel, text, script)
+
+
+async def _run(plain: Mapping[str, Any], tunnel: asyncssh.SSHClientConnection | None, text: str, script: str) -> str:
+    async with await asyncssh.connect(**_asyncssh(plain), tunnel=tunnel) as connection:
+        found = await connection.run(text, input=script, timeout=OBSERVE_SECONDS + _DIAL_SECONDS)
+        if found.exit_status:
+            raise OSError(f"exit {found.exit_status}: {str(found.stderr).strip()[-300:]}")
+        return str(found.stdout)
+
+
+def _login(connection: ConnectionArgs | BastionArgs) -> dict[str, Any]:
+    keys = ("port", "user", "host_key", "private_key", "private_key_password", "password", "agent_socket_path")
+    given = cast("Mapping[str, Any]", connection)
+    return {
+        "host": given["address"],
+        **{key: given[key] for key in keys if key in given},
+        "dial_error_limit": 2,
+        "per_dial_timeout": _DIAL_SECONDS,
+    }
+
+
+def _asyncssh(plain: Mapping[str, Any]) -> dict[str, Any]:
+    key = plain.get("private_key")
+    port = int(plain.get("port", 22))
+    trusted = None
+    if "host_key" in plain:
+        # No name: asyncssh asks for `[address]:port` where the port is another one.
+        where = plain["address"] if port == 22 else f"[{plain['address']}]:{port}"  # noqa: PLR2004 - SSH's own port
+        trusted = asyncssh.import_known_hosts(f"{where} {plain['host_key']}\n")
+    return {
+        "host": plain["address"],
+        "port": port,
+        "username": plain.get("user", "root"),
+        "client_keys": [asyncssh.import_private_key(key, plain.get("private_key_password"))] if key else None,
+        "password": plain.get("password"),
+        "agent_path": None if key else plain.get("agent_socket_path", ()),
+        "config": None,
+        "known_hosts": trusted,
+        "connect_timeout": _DIAL_SECONDS,
+        "keepalive_interval": 5,
+    }

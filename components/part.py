@@ -1,0 +1,102 @@
+"""The one place that makes the stack's resources: a part of a machine is one command of the command provider."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_command import local, remote
+
+from .drift import Observer, Question, generation
+from .machine import Machine
+from .payload import payload
+
+_SECONDS = 180
+_EVERYTHING = ["create", "update", "delete", "stdin", "connection", "triggers"]
+_observer = Observer()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One managed thing on one machine. `values` are known from the settings, `late` come from other parts."""
+
+    name: str
+    """The resource's name, such as `web1-exporter-node`."""
+    receipt: str
+    """Its folder in /var/lib/metrics-tunnel on the machine."""
+    script: str
+    """Its script in components/scripts, without `.sh`."""
+    machine: Machine
+    values: Mapping[str, pulumi.Input[str]]
+    late: Mapping[str, pulumi.Input[str]]
+    rotation: int | None = None
+    """A part whose artefact differs by rotation is replaced by it."""
+    offline: bool = False
+    abandoned: bool = False
+
+
+def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> Any:
+    """Make the part's resource: `remote.Command`, or `local.Command` on the machine that Pulumi runs on."""
+    machine = part.machine
+    stack = pulumi.get_stack()
+    made: list[pulumi.Resource] = []
+    known = {"MACHINE": machine.name, "PART": part.receipt, "STACK": stack, **part.values}
+    triggers = [machine.connection["address"], str(part.rotation or "")]
+    owner = pulumi.Output.all(*triggers).apply(lambda given: f"{stack}.{part.name}.{_digest(given)}")
+    token = _token(part, known, owner, made)
+    text = pulumi.Output.all(token, owner).apply(lambda t: machine.command(f"timeout {_SECONDS} sh -s -- apply {t[1]} {t[0]}"))
+    stdin = pulumi.Output.all(**known, **part.late).apply(lambda values: payload(part.script, values))
+    arguments: dict[str, Any] = {
+        "create": text,
+        "update": text,
+        "delete": owner.apply(lambda o: machine.command(f"timeout {_SECONDS} sh -s -- remove {o}")),
+        "stdin": machine.stdin(stdin),
+        "triggers": triggers,
+        "add_previous_output_in_env": False,
+    }
+    options = pulumi.ResourceOptions(
+        parent=parent, depends_on=list(after), ignore_changes=_ignored(part), retain_on_delete=part.abandoned
+    )
+    if machine.local:
+        made.append(local.Command(part.name, **arguments, logging=local.Logging.NONE, opts=options))
+    else:
+        made.append(
+            remote.Command(
+                part.name, **arguments, connection=machine.remote(), logging=remote.Logging.NONE, opts=options
+            )
+        )
+    return made[0]
+
+
+def _digest(values: Sequence[Any]) -> str:
+    return hashlib.sha256("\n".join(map(str, values)).encode()).hexdigest()[:8]
+
+
+def _ignored(part: Part) -> list[str]:
+    if part.offline or part.abandoned or part.machine.offline:
+        return _EVERYTHING
+    return [] if part.machine.detect_drift else ["create", "update"]
+
+
+def _token(
+    part: Part, known: Mapping[str, Any], owner: pulumi.Output[str], made: Sequence[pulumi.Resource]
+) -> pulumi.Output[str]:
+    if _ignored(part):
+        return pulumi.Output.from_input("0")
+
+    def warn(text: str) -> None:
+        pulumi.log.warn(f"{part.machine.name} {part.receipt}: {text}", made[0] if made else None)
+
+    async def ask(given: Mapping[str, Any]) -> str:
+        values = given["values"] | dict.fromkeys(part.late, "")
+        question = Question(part.receipt, part.script, given["owner"], values)
+        return generation(await _observer.find(part.machine, given["connection"], question), warn)
+
+    asked: pulumi.Output[Any] = pulumi.Output.all(
+        values=pulumi.Output.all(**known),
+        owner=owner,
+        connection=pulumi.Output.from_input(dict(part.machine.connection)),
+    )
+    # Public, or the engine would hide the whole command for the secret connection.
+    return pulumi.Output.unsecret(asked.apply(ask))

@@ -1,0 +1,78 @@
+"""What is sent to a machine as standard input: shell-quoted values, the functions that a verb reaches, one last line.
+
+The scripts are static files of functions. Comments and indents are left out, for Pulumi's state holds every payload twice.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+
+_FUNCTION = re.compile(r"^(\w+)\(\) (?:\{.*\}|\{(?s:.*?)^\})$", re.MULTILINE)
+_WORD = re.compile(r"\w+")
+_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+
+
+@cache
+def functions(script: str) -> dict[str, str]:
+    """Return the functions of `scripts/<script>.sh` by name, without comments and indents."""
+    source = resources.files(__package__).joinpath("scripts", f"{script}.sh").read_text()
+    bare = {}
+    for found in _FUNCTION.finditer(source):
+        body = [line.lstrip() for line in found[0].splitlines()]
+        bare[found[1]] = "\n".join(line for line in body if line and not line.startswith("#"))
+    return bare
+
+
+def reachable(roots: Sequence[str], known: Mapping[str, str]) -> list[str]:
+    """Return the functions that `roots` call, directly or through others, in the order of `known`."""
+    found: set[str] = set()
+    left = list(roots)
+    while left:
+        name = left.pop()
+        if name in known and name not in found:
+            found.add(name)
+            left.extend(_WORD.findall(known[name]))
+    return [name for name in known if name in found]
+
+
+def assignments(values: Mapping[str, str]) -> str:
+    """Return `NAME='value'` lines that any POSIX shell reads back byte for byte.
+
+    Raises ValueError for a name that is no upper-case variable and for a value with a NUL byte.
+    """
+    for name, value in values.items():
+        if not _NAME.fullmatch(name) or "\0" in value:
+            raise ValueError(f"{name}: not an upper-case name, or a NUL byte in its value; no shell can hold it")
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
+
+
+def payload(script: str, values: Mapping[str, str]) -> str:
+    """Return the standard input for `sh -s -- apply|remove ...` of one part.
+
+    The call stands last: of an upload that was cut short nothing runs.
+    """
+    known = functions("lib") | functions(script)
+    text = "\n".join(known[name] for name in reachable(["main"], known))
+    return f'{assignments(values)}{text}\nmain "$@" </dev/null\n'
+
+
+def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
+    """Return the read-only script that reports on parts, given as (script, owner, values)."""
+    blocks = []
+    scripts = sorted({script for script, _, _ in parts})
+    known = functions("lib")
+    needed = [name for name in reachable(["observe", *_WORD.findall("".join(
+        text for script in scripts for text in functions(script).values()))], known) if name != "main"]
+    library = "\n".join(known[name] for name in needed)
+    for script in scripts:
+        own = functions(script)
+        wanted = reachable(["present", "preflight", "check"], own)
+        blocks.append(f"script_{script.replace('-', '_')}() {{\n" + "\n".join(own[name] for name in wanted) + "\n}")
+    for script, owner, values in parts:
+        call = f"script_{script.replace('-', '_')}\nobserve {shlex.quote(owner)}"
+        blocks.append(f"report_{len(blocks)}() (\n{assignments(values)}{call}\n)")
+    calls = "\n".join(block.split("(", 1)[0] for block in blocks if block.startswith("report_"))
+    body = "\n".join(blocks)
+    return f"{library}\n{body}\n{calls}\nprintf 'metrics-tunnel\\tend\\n'\n"

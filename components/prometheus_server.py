@@ -1,0 +1,36 @@
+"""A machine that runs Prometheus: its tunnels' keypair and the stub job."""
+
+import pulumi
+
+from .args import PrometheusServerArgs
+from .keypair import desired as keypair_desired
+from .keypair import keypair
+from .machine import Machine
+from .part import make
+from .scrape_job import scrape_job
+
+
+class PrometheusServer(pulumi.ComponentResource):
+    """Makes the keypair and the stub job. It installs no Prometheus and changes nothing else of its configuration."""
+
+    public_key: pulumi.Output[str]
+    """The tunnels' public key line."""
+
+    def __init__(self, name: str, args: PrometheusServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("metrics-tunnel:index:PrometheusServer", name, None, opts)
+        self.machine = Machine(
+            name, args["connection"], detect_drift=args.get("detect_drift", True), offline=args.get("offline", False)
+        )
+        self.rotation = int(args.get("rotation", 1))
+        self.egress = args.get("egress", [])
+        self.where = {name.upper(): str(args.get(key, "")) for name, key in _WHERE.items()}
+        self.key = keypair_desired(pulumi.get_stack(), name, self.rotation)["KEY"]
+        pair = make(keypair(self.machine, self.rotation, args.get("private_key")), self, [])
+        interval, timeout = args.get("scrape_interval", "5s"), args.get("scrape_timeout", "5s")
+        self.job = make(scrape_job(self.machine, interval, timeout, self.where), self, [])
+        # The public half of a user's own private key is no secret.
+        self.public_key = pulumi.Output.unsecret(pair.stdout)
+        self.register_outputs({"public_key": self.public_key})
+
+
+_WHERE = {"config": "config_file", "service": "service", "url": "url"}

@@ -1,0 +1,57 @@
+"""A host's target file on a server. Its resource is done when Prometheus reports the targets up."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import pulumi
+
+from .machine import Machine
+from .part import Part
+from .scrape_job import targets_folder
+from .ssh_tunnel import unit_name
+
+
+@dataclass(frozen=True)
+class Target:
+    """One exporter as Prometheus sees it."""
+
+    job: str
+    listen: str
+    path: str = "/metrics"
+
+
+def desired(host: str, labels: Mapping[str, str], targets: Sequence[Target]) -> dict[str, str]:
+    """Return the target file (JSON, one group a target) and the queries that prove it, URL-encoded."""
+    groups = [
+        {
+            "targets": [target.listen],
+            "labels": {**labels, "instance": host, "job": target.job, "__metrics_path__": target.path},
+        }
+        for target in targets
+    ]
+    queries = [quote(f'up{{instance="{host}",job="{target.job}"}}', safe="") for target in targets]
+    return {"TARGETS": json.dumps(groups, separators=(",", ":"), sort_keys=True), "QUERIES": " ".join(queries)}
+
+
+def scrape_config(
+    server: Machine, host: Machine, labels: Mapping[str, str], targets: Sequence[Target], where: Mapping[str, str], *, many: bool
+) -> Part:
+    """Describe the target file of `host` on `server`."""
+    values = {
+        **desired(host.name, labels, targets),
+        **where,
+        "FILE": f"{targets_folder(pulumi.get_stack())}/{host.name}.json",
+        "TUNNEL": unit_name(host.name),
+        "WAIT": "45",
+    }
+    return Part(
+        name=f"{host.name}-scrape-config" + (f"-{server.name}" if many else ""),
+        receipt=f"scrape-config-{host.name}",
+        script="scrape-config",
+        machine=server,
+        values=values,
+        late={},
+        offline=host.offline,
+    )

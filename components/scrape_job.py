@@ -1,0 +1,47 @@
+"""The stub job in prometheus.yml of one server: it reads one folder of target files."""
+
+import pulumi
+
+from .machine import Machine
+from .part import Part
+
+_JOB = """\
+- job_name: {job}
+  scrape_interval: {interval}
+  scrape_timeout: {timeout}
+  honor_labels: false
+  follow_redirects: false
+  sample_limit: 50000
+  body_size_limit: 32MB
+  label_limit: 64
+  label_value_length_limit: 4096
+  file_sd_configs:
+    - files: [{targets}/*.json]"""
+
+
+def job_name(stack: str) -> str:
+    """Return the job's name; each target's own `job` label overrides it."""
+    return f"metrics-tunnel-{stack}"
+
+
+def targets_folder(stack: str) -> str:
+    """Return the folder of target files on the server."""
+    return f"/etc/metrics-tunnel/targets/{stack}"
+
+
+def desired(stack: str, interval: str, timeout: str) -> dict[str, str]:
+    """Return the block's items for `scrape_configs`, not indented, and what it is called."""
+    block = _JOB.format(job=job_name(stack), interval=interval, timeout=timeout, targets=targets_folder(stack))
+    return {"JOB": job_name(stack), "BLOCK": block, "TARGETS": targets_folder(stack)}
+
+
+def scrape_job(machine: Machine, interval: str, timeout: str, where: dict[str, str]) -> Part:
+    """Describe the job's block; `where` says CONFIG, SERVICE and URL of Prometheus, empty where they are found."""
+    return Part(
+        name=f"{machine.name}-scrape-job",
+        receipt=f"scrape-job-{pulumi.get_stack()}",
+        script="scrape-job",
+        machine=machine,
+        values={**desired(pulumi.get_stack(), interval, timeout), **where},
+        late={},
+    )

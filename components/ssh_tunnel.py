@@ -1,0 +1,136 @@
+"""The hardened unit on a server that carries one host's scrapes."""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from .machine import Machine
+from .part import Part
+
+_UNIT = """\
+# Managed by metrics-tunnel, stack {stack}. Key: {public_key}
+[Unit]
+Description=SSH tunnel to the exporters of {host}
+Wants=network-online.target
+After=network-online.target nss-lookup.target
+StartLimitIntervalSec=0
+[Service]
+Type=exec
+Restart=always
+RestartSec=5
+User=metrics-tunnel-ssh
+Group=metrics-tunnel-ssh
+UMask=0077
+ExecStart=/usr/bin/ssh -F none -N -T -o IdentitiesOnly=yes -o IdentityFile=${{CREDENTIALS_DIRECTORY}}/key \
+-o UserKnownHostsFile=${{CREDENTIALS_DIRECTORY}}/known_hosts -o GlobalKnownHostsFile=/dev/null \
+-o StrictHostKeyChecking=yes -o HostKeyAlias={host} -o UpdateHostKeys=no -o BatchMode=yes -o ExitOnForwardFailure=yes \
+-o ConnectTimeout=5 -o ServerAliveInterval=5 -o ServerAliveCountMax=2 -p {port} {forwards} -- metrics-tunnel@{address}
+LoadCredential=key:{key}
+LoadCredential=known_hosts:{known_hosts}
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+SecureBits=noroot-locked
+KeyringMode=private
+PrivateTmp=yes
+PrivateDevices=yes
+DevicePolicy=closed
+PrivateUsers=yes
+PrivateIPC=yes
+PrivateMounts=yes
+ProtectSystem=strict
+ProtectHome=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+ProtectProc=invisible
+ProcSubset=pid
+RestrictAddressFamilies=AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RemoveIPC=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources @setuid @keyring @memlock
+NoExecPaths=/
+ExecPaths=/usr/bin/ssh /usr/lib /lib -/lib64
+InaccessiblePaths=-/boot -/root -/home -/srv -/media -/mnt -/var/lib -/run/dbus
+TasksMax=8
+MemoryMax=64M
+LimitNOFILE=1024
+LimitCORE=0
+OOMScoreAdjust=-200
+[Install]
+WantedBy=multi-user.target"""
+
+
+@dataclass(frozen=True)
+class Forward:
+    """One exporter through the tunnel: `listen` is `address:port` on the server, `port` the exporter's on the host."""
+
+    listen: str
+    port: int
+    path: str = "/metrics"
+
+
+def unit_name(host: str) -> str:
+    """Return the unit's name on the server."""
+    return f"metrics-tunnel-{host}.service"
+
+
+def desired(
+    stack: str, host: str, address: str, port: int, key: Mapping[str, str], host_key: str, forwards: Sequence[Forward]
+) -> dict[str, str]:
+    """Return unit, pinned host key and what to scrape. `key` says `path` on the server and `public` line."""
+    known_hosts = f"/etc/metrics-tunnel/known_hosts/{host}"
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        if address.startswith("-") or not all(part.replace("-", "a").isalnum() for part in address.split(".")):
+            raise ValueError(f"{host}: address {address!r} is no host name or IP address") from None
+    unit = _UNIT.format(
+        stack=stack,
+        public_key=key["public"],
+        host=host,
+        address=address,
+        port=port,
+        key=key["path"],
+        known_hosts=known_hosts,
+        forwards=" ".join(f"-L {forward.listen}:127.0.0.1:{forward.port}" for forward in forwards),
+    )
+    return {"UNIT_FILE": unit, "KNOWN_HOSTS": f"{host} {host_key}"}
+
+
+def ssh_tunnel(
+    server: Machine, host: Machine, key: str, public_key: pulumi.Input[str], forwards: Sequence[Forward], *, many: bool
+) -> Part:
+    """Describe the tunnel from `server` to `host`. `key` is the private key's path on the server."""
+    stack = pulumi.get_stack()
+    wanted = pulumi.Output.all(host.connection["address"], public_key, host.connection.get("host_key", "")).apply(
+        lambda v: desired(
+            stack, host.name, v[0], host.connection.get("port", 22), {"path": key, "public": v[1]}, v[2], forwards
+        )
+    )
+    values = {
+        "UNIT": unit_name(host.name),
+        "HOSTS": f"/etc/metrics-tunnel/known_hosts/{host.name}",
+        "LISTENS": " ".join(forward.listen + forward.path for forward in forwards),
+    }
+    return Part(
+        name=f"{host.name}-ssh-tunnel" + (f"-{server.name}" if many else ""),
+        receipt=f"ssh-tunnel-{host.name}",
+        script="ssh-tunnel",
+        machine=server,
+        values=values,
+        late={name: wanted[name] for name in ("UNIT_FILE", "KNOWN_HOSTS")},
+        offline=host.offline,
+    )
