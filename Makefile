@@ -21,7 +21,7 @@ lint: .venv/.done
 	.venv/bin/shfmt -ln posix -i 2 -d $(SCRIPTS)
 
 quick: .venv/.done
-	$(PY) -m pytest -m "not lab" --cov --cov-report=term-missing
+	$(PY) -m pytest --cov --cov-report=term-missing
 
 test: .venv/.done
 	$(PY) -m pytest

@@ -114,5 +114,3 @@ class MonitoredHostArgs(TypedDict, total=False):
     """False: plan from the settings alone. True where it is left out."""
     offline: bool
     """True: leave this machine alone in this run."""
-    abandoned: bool
-    """True: it is gone; forget its resources without contacting it."""

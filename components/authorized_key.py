@@ -42,7 +42,12 @@ def line(public_key: str, ports: Sequence[int], egress: Sequence[str]) -> str:
 
 
 def authorized_key(
-    host: Machine, server: str, rotation: int, public_key: pulumi.Input[str], ports: Sequence[int], egress: Sequence[str]
+    host: Machine,
+    server: str,
+    rotation: int,
+    public_key: pulumi.Input[str],
+    ports: Sequence[int],
+    egress: Sequence[str],
 ) -> Part:
     """Describe the key line of one server's rotation, with the tunnel user and sshd's drop-in that lines share."""
     name = identity(pulumi.get_stack(), server, rotation)

@@ -61,7 +61,7 @@ def parse(output: str) -> dict[str, Finding]:
 
 
 class Observer:
-    """Asks each machine once for all parts that the program has made by then; later parts are asked for together again."""
+    """Asks each machine once for all parts that ask in one moment; later ones are asked for together again."""
 
     def __init__(self) -> None:
         self._waiting: dict[Machine, list[Question]] = {}
@@ -86,7 +86,7 @@ class Observer:
             return parse(await machine.ask(observation([(q.script, q.owner, q.values) for q in questions]), connection))
         except (OSError, TimeoutError, ValueError, asyncssh.Error) as error:
             pulumi.log.warn(
-                f"{machine.name}: cannot look at it over SSH ({str(error) or type(error).__name__}); its parts are planned "
+                f"{machine.name}: cannot look at it ({str(error) or type(error).__name__}); its parts are planned "
                 f"as changed; mend the connection, or set offline: true to leave this machine alone"
             )
             return None

@@ -18,7 +18,9 @@ _DIAL_SECONDS = 10
 class Machine:
     """One machine of the settings. `name` is its name there; `address` may be another resource's output."""
 
-    def __init__(self, name: str, connection: ConnectionArgs, *, detect_drift: bool = True, offline: bool = False) -> None:
+    def __init__(
+        self, name: str, connection: ConnectionArgs, *, detect_drift: bool = True, offline: bool = False
+    ) -> None:
         if "host_key" not in connection and not connection.get("insecure_host_key") and connection["address"] != LOCAL:
             raise ValueError(f"{name}: no host key; give host_key, or insecure_host_key where any may answer")
         self.name = name
@@ -75,16 +77,22 @@ class Machine:
         jump = plain.get("bastion")
         if jump is None:
             return await _run(plain, None, text, script)
-        async with await asyncssh.connect(**_asyncssh(jump)) as tunnel:
+        tunnel = await asyncssh.connect(**_asyncssh(jump))
+        try:
             return await _run(plain, tunnel, text, script)
+        finally:
+            tunnel.close()
 
 
 async def _run(plain: Mapping[str, Any], tunnel: asyncssh.SSHClientConnection | None, text: str, script: str) -> str:
-    async with await asyncssh.connect(**_asyncssh(plain), tunnel=tunnel) as connection:
+    connection = await asyncssh.connect(**_asyncssh(plain), tunnel=tunnel)
+    try:
         found = await connection.run(text, input=script, timeout=OBSERVE_SECONDS + _DIAL_SECONDS)
-        if found.exit_status:
-            raise OSError(f"exit {found.exit_status}: {str(found.stderr).strip()[-300:]}")
-        return str(found.stdout)
+    finally:
+        connection.close()
+    if found.exit_status:
+        raise OSError(f"exit {found.exit_status}: {str(found.stderr).strip()[-300:]}")
+    return str(found.stdout)
 
 
 def _login(connection: ConnectionArgs | BastionArgs) -> dict[str, Any]:

@@ -32,7 +32,11 @@ class MonitoredHost(pulumi.ComponentResource):
         )
         scraped = [self._scrape(server, many=len(servers) > 1) for server in servers]
         for key, one in self.exporters.items():
-            make(exporter(self.machine, key, int(one["port"]), one.get("path", "/metrics"), one.get("unit", "")), self, scraped)
+            make(
+                exporter(self.machine, key, int(one["port"]), one.get("path", "/metrics"), one.get("unit", "")),
+                self,
+                scraped,
+            )
         self.register_outputs({})
 
     def _scrape(self, server: PrometheusServer, *, many: bool) -> pulumi.Resource:
@@ -42,7 +46,9 @@ class MonitoredHost(pulumi.ComponentResource):
         ports = [forward.port for forward in forwards]
         public_key = server.public_key
         line = make(
-            authorized_key(self.machine, server.machine.name, server.rotation, public_key, ports, server.egress), self, []
+            authorized_key(self.machine, server.machine.name, server.rotation, public_key, ports, server.egress),
+            self,
+            [],
         )
         tunnel = make(
             ssh_tunnel(server.machine, self.machine, server.key, public_key, forwards, many=many), self, [line]

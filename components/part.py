@@ -33,7 +33,6 @@ class Part:
     rotation: int | None = None
     """A part whose artefact differs by rotation is replaced by it."""
     offline: bool = False
-    abandoned: bool = False
 
 
 def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> Any:
@@ -45,7 +44,9 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
     triggers = [machine.connection["address"], str(part.rotation or "")]
     owner = pulumi.Output.all(*triggers).apply(lambda given: f"{stack}.{part.name}.{_digest(given)}")
     token = _token(part, known, owner, made)
-    text = pulumi.Output.all(token, owner).apply(lambda t: machine.command(f"timeout {_SECONDS} sh -s -- apply {t[1]} {t[0]}"))
+    text = pulumi.Output.all(token, owner).apply(
+        lambda t: machine.command(f"timeout {_SECONDS} sh -s -- apply {t[1]} {t[0]}")
+    )
     stdin = pulumi.Output.all(**known, **part.late).apply(lambda values: payload(part.script, values))
     arguments: dict[str, Any] = {
         "create": text,
@@ -56,7 +57,9 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
         "add_previous_output_in_env": False,
     }
     options = pulumi.ResourceOptions(
-        parent=parent, depends_on=list(after), ignore_changes=_ignored(part), retain_on_delete=part.abandoned
+        parent=parent,
+        depends_on=list(after),
+        ignore_changes=_ignored(part),
     )
     if machine.local:
         made.append(local.Command(part.name, **arguments, logging=local.Logging.NONE, opts=options))
@@ -74,7 +77,7 @@ def _digest(values: Sequence[Any]) -> str:
 
 
 def _ignored(part: Part) -> list[str]:
-    if part.offline or part.abandoned or part.machine.offline:
+    if part.offline or part.machine.offline:
         return _EVERYTHING
     return [] if part.machine.detect_drift else ["create", "update"]
 

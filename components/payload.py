@@ -1,6 +1,6 @@
-"""What is sent to a machine as standard input: shell-quoted values, the functions that a verb reaches, one last line.
+"""What is sent to a machine: quoted values, the functions that a verb reaches, one last line.
 
-The scripts are static files of functions. Comments and indents are left out, for Pulumi's state holds every payload twice.
+The scripts are static files of functions. Comments and indents go, for Pulumi's state holds each payload twice.
 """
 
 import re
@@ -11,6 +11,8 @@ from importlib import resources
 
 _FUNCTION = re.compile(r"^(\w+)\(\) (?:\{.*\}|\{(?s:.*?)^\})$", re.MULTILINE)
 _WORD = re.compile(r"\w+")
+# What only an observation calls; it need not be in the state.
+_LOOKING = {"observe", "report", "check", "present", "manifest_drift", "unit_drift"}
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
@@ -53,7 +55,7 @@ def payload(script: str, values: Mapping[str, str]) -> str:
 
     The call stands last: of an upload that was cut short nothing runs.
     """
-    known = functions("lib") | functions(script)
+    known = {name: text for name, text in (functions("lib") | functions(script)).items() if name not in _LOOKING}
     text = "\n".join(known[name] for name in reachable(["main"], known))
     return f'{assignments(values)}{text}\nmain "$@" </dev/null\n'
 
@@ -63,8 +65,14 @@ def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
     blocks = []
     scripts = sorted({script for script, _, _ in parts})
     known = functions("lib")
-    needed = [name for name in reachable(["observe", *_WORD.findall("".join(
-        text for script in scripts for text in functions(script).values()))], known) if name != "main"]
+    needed = [
+        name
+        for name in reachable(
+            ["observe", *_WORD.findall("".join(text for script in scripts for text in functions(script).values()))],
+            known,
+        )
+        if name != "main"
+    ]
     library = "\n".join(known[name] for name in needed)
     for script in scripts:
         own = functions(script)

@@ -36,7 +36,13 @@ def desired(host: str, labels: Mapping[str, str], targets: Sequence[Target]) -> 
 
 
 def scrape_config(
-    server: Machine, host: Machine, labels: Mapping[str, str], targets: Sequence[Target], where: Mapping[str, str], *, many: bool
+    server: Machine,
+    host: Machine,
+    labels: Mapping[str, str],
+    targets: Sequence[Target],
+    where: Mapping[str, str],
+    *,
+    many: bool,
 ) -> Part:
     """Describe the target file of `host` on `server`."""
     values = {

@@ -203,7 +203,8 @@ unit_of() { # PID
   sed -n 's#.*/\([^/]*\.service\).*#\1#p' "/proc/$1/cgroup" | head -n 1
 }
 
-shows() { systemctl show -p "$2" --value -- "$1"; } # UNIT PROPERTY
+# A property of a unit.
+shows() { systemctl show -p "$2" --value -- "$1"; }
 
 # Prints what keeps a unit from running as its file says.
 unit_drift() { # UNIT

@@ -10,7 +10,8 @@ preflight() {
   for L in $LISTENS; do
     A=${L%%/*}
     # A wildcard listener owns the port on every loopback address.
-    W=$(ss -Hltnp "sport = :${A##*:}" | grep -F -e " ${A%:*}:" -e ' 0.0.0.0:' -e ' *:' | grep -v "pid=${P:-0}," || :)
+    W=$(ss -Hltnp "sport = :${A##*:}" | awk -v a="$A" -v p="pid=${P:-0}," -v w=":${A##*:}" \
+      '($4 == a || $4 == "*" w || $4 == "0.0.0.0" w) && !index($0, p)')
     [ -z "$W" ] || refuse "$A is used by $(echo "$W" | grep -o 'users:.*' | cut -d'"' -f2 | head -n 1); give the host another listen"
   done
 }

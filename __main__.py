@@ -1,0 +1,16 @@
+"""One environment: the servers and hosts of its settings."""
+
+import pulumi
+
+from components import MonitoredHost, PrometheusServer
+from stacks.settings import load
+
+settings = load()
+servers = {name: PrometheusServer(name, args) for name, args in settings.servers.items()}
+for host, given in settings.hosts.items():
+    MonitoredHost(host, given, [servers[name] for name in settings.servers_of[host]])
+pulumi.export("publicKeys", {name: server.public_key for name, server in servers.items()})
+pulumi.export(
+    "listens",
+    {host: {key: one["listen"] for key, one in given["exporters"].items()} for host, given in settings.hosts.items()},
+)

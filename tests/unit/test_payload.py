@@ -1,0 +1,92 @@
+"""What is sent to machines, and what they answer."""
+
+import subprocess
+
+import pytest
+
+from components.drift import Finding, generation, parse
+from components.payload import assignments, functions, observation, payload
+from components.ssh_tunnel import Forward, desired
+
+SCRIPTS = ["keypair", "authorized-key", "ssh-tunnel", "scrape-job", "scrape-config", "exporter"]
+HOSTILE = ["'", '"', "$(id)", "`id`", "a\nb", "\\", "\\'", " -o x", "%h", "é", "", "!x"]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_value_arrives_byte_for_byte(value: str) -> None:
+    script = assignments({"X": value}) + 'printf %s "$X"'
+    assert subprocess.run(["sh", "-s"], input=script.encode(), capture_output=True, check=True).stdout == value.encode()
+
+
+@pytest.mark.parametrize("name", ["x", "X Y", "", "X;id"])
+def test_a_name_that_is_no_variable_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="upper-case"):
+        assignments({name: "x"})
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
+def test_a_payload_is_well_formed_in_every_shell_and_ends_with_its_call(script: str, shell: str) -> None:
+    text = payload(script, {"PART": "x"})
+    assert text.endswith('main "$@" </dev/null\n')
+    subprocess.run([*shell.split(), "-n"], input=text, text=True, check=True)
+    assert subprocess.run(
+        [*shell.split(), "-n"], input=text[:-40] + "(", text=True, capture_output=True, check=False
+    ).returncode
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_payload_cut_anywhere_before_its_last_line_runs_nothing(script: str) -> None:
+    text = payload(script, {"PART": "x"})
+    cut = text[: text.rindex("main ") + 2]
+    done = subprocess.run(["dash", "-s", "--", "apply"], input=cut, text=True, capture_output=True, check=False)
+    assert done.stdout == ""
+    assert "not found" in done.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_part_has_every_verb(script: str) -> None:
+    verbs = {"preflight", "change", "prove", "record", "undo", "restore", "check", "present"}
+    assert verbs <= functions(script).keys()
+
+
+def test_an_observation_is_well_formed_and_ends_with_its_end() -> None:
+    text = observation([(script, "o", {"PART": script}) for script in SCRIPTS])
+    subprocess.run(["dash", "-n"], input=text, text=True, check=True)
+    assert text.rstrip().endswith("end\\n'")
+
+
+def test_findings_are_read_and_a_greeting_is_passed_over() -> None:
+    found = parse(
+        "Hi\nmetrics-tunnel\tp\tgeneration\tabc\nmetrics-tunnel\tp\tdrift\tunit edited\nmetrics-tunnel\tq\trefuse\tno\n"
+        "metrics-tunnel\tend\n"
+    )
+    assert found == {"p": Finding("abc", ["unit edited"]), "q": Finding(None, [], ["no"])}
+
+
+def test_an_answer_that_was_cut_is_refused() -> None:
+    with pytest.raises(ValueError, match="cut short"):
+        parse("metrics-tunnel\tp\tgeneration\tabc\n")
+
+
+def test_a_part_in_sync_keeps_its_generation_and_a_drifted_one_gets_another() -> None:
+    said: list[str] = []
+    assert generation(Finding("abc"), said.append) == "abc"
+    assert not said
+    assert generation(Finding("abc", ["edited"]), said.append) != "abc"
+    assert said == ["edited"]
+    assert generation(None, said.append) != generation(None, said.append)
+
+
+def test_the_tunnel_ends_its_options_before_the_destination_and_pins_the_host_key() -> None:
+    wanted = desired(
+        "s", "web1", "10.0.0.21", 22, {"path": "/k", "public": "p"}, "ssh-ed25519 A", [Forward("127.1.1.1:19100", 9100)]
+    )
+    assert "-L 127.1.1.1:19100:127.0.0.1:9100 -- metrics-tunnel@10.0.0.21\n" in wanted["UNIT_FILE"]
+    assert wanted["KNOWN_HOSTS"] == "web1 ssh-ed25519 A"
+
+
+@pytest.mark.parametrize("address", ["-oProxyCommand=x", "a b", "a\nb", "a%H"])
+def test_a_hostile_address_reaches_no_unit(address: str) -> None:
+    with pytest.raises(ValueError, match="no host name"):
+        desired("s", "web1", address, 22, {"path": "/k", "public": "p"}, "k", [])
