@@ -1,0 +1,1 @@
+"""The lab: pinned tools, a stand-in command provider and real Debian hosts, for tests and the demo."""
