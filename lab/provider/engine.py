@@ -33,11 +33,8 @@ class Engine:
 
         if self._stub is None:
             self._stub = engine_pb2_grpc.EngineStub(aio.insecure_channel(self.address))
-        await self._stub.Log(
-            engine_pb2.LogRequest(
-                severity=cast("engine_pb2.LogSeverity.ValueType", severity), message=message, urn=urn, ephemeral=passing
-            )
-        )
+        level = cast("engine_pb2.LogSeverity.ValueType", severity)
+        await self._stub.Log(engine_pb2.LogRequest(severity=level, message=message, urn=urn, ephemeral=passing))
 
 
 class Journal:

@@ -71,7 +71,7 @@ class _Channel(SSHClientChannel[bytes]):
 
 
 # asyncssh offers no way to bring a channel class; this process runs nothing else.
-asyncssh_connection.SSHClientChannel = _Channel  # type: ignore[assignment,misc,attr-defined]
+asyncssh_connection.SSHClientChannel = _Channel  # type: ignore[assignment,attr-defined]
 
 
 class _Session(asyncssh.SSHClientSession[bytes]):
@@ -103,7 +103,7 @@ async def run(job: Job, properties: dict[str, Any], journal: Journal) -> Output:
     connection = await dial(properties["connection"], journal, job.stop)
     _open.append(connection)
     session = _Session()
-    variables: dict[bytes | str, bytes | str] = {**job.environment, **job.previous}
+    variables: dict[Any, Any] = {**job.environment, **job.previous}
     try:
         channel, _ = await connection.create_session(lambda: session, job.command, encoding=None, env=variables)
     except _RefusedError as error:
