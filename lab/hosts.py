@@ -50,6 +50,7 @@ class Host:
         self.address = f"{lab.network}.{number}"
         self.namespace = f"{lab.bridge}-{name}"
         self.link = f"{lab.bridge}-{number}"
+        self._nspawn: subprocess.Popen[bytes] | None = None
 
     @property
     def host_key(self) -> str:
@@ -118,7 +119,7 @@ class Host:
         command = ["systemd-nspawn", "--register=no", "--keep-unit", "-q", "--console=pipe", "-D", str(self.tree)]
         command += ["-M", self.name, "--boot", f"--network-namespace-path=/run/netns/{self.namespace}"]
         with (self.folder / "console").open("w") as console:
-            nspawn = subprocess.Popen(
+            nspawn = self._nspawn = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
             )
         leader = _wait(f"{self.name} to start", lambda: _systemd_under(nspawn.pid))
@@ -137,6 +138,8 @@ class Host:
                     os.kill(pid, signal.SIGKILL)
                     _wait(f"{self.name} to end", lambda pid=pid, started=started: _started(pid) != started)  # type: ignore[misc]
             (self.folder / "leader").unlink()
+        if self._nspawn:
+            self._nspawn.wait()
         _quietly("ip", "netns", "del", self.namespace)
         _quietly("ip", "link", "del", self.link)
 

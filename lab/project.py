@@ -33,6 +33,16 @@ class Run:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a preview would do: the operation by resource, where it is not left as it is, and the warnings."""
+
+    code: int
+    steps: dict[str, str]
+    warnings: list[str]
+    seconds: float
+
+
 class PulumiError(Exception):
     """Pulumi ended as it should not have; the text is its output."""
 
@@ -97,11 +107,13 @@ class Project:
         """Plan; the code is `DRIFT` where something would change."""
         return self.pulumi("preview", "--expect-no-changes", "--diff", "--stack", self.stack, *arguments, codes=codes)
 
-    def steps(self) -> dict[str, str]:
-        """Return what a preview would do with each resource that is not left as it is, by the resource's name."""
-        run = self.pulumi("preview", "--json", "--stack", self.stack)
-        plan = json.loads(run.output[run.output.index("{") :])
-        return {step["urn"].rpartition("::")[2]: step["op"] for step in plan["steps"] if step["op"] != "same"}
+    def plan(self) -> Plan:
+        """Preview, as data."""
+        run = self.pulumi("preview", "--expect-no-changes", "--json", "--stack", self.stack, codes=(0, DRIFT))
+        found, _ = json.JSONDecoder().raw_decode(run.output, run.output.index("{"))
+        steps = {step["urn"].rpartition("::")[2]: step["op"] for step in found["steps"] if step["op"] != "same"}
+        warnings = [one["message"].strip() for one in found.get("diagnostics") or [] if one["severity"] == "warning"]
+        return Plan(run.code, steps, [text.removeprefix("warning: ") for text in warnings], run.seconds)
 
     def destroy(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> Run:
         """Take everything away."""
