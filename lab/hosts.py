@@ -86,6 +86,12 @@ class Host:
         ask = f"exec 3<>/dev/tcp/{address}/{port} && printf '{request}' >&3 && cat <&3"
         return self.run(f"timeout 10 bash -c {shlex.quote(ask)} 2>/dev/null", check=False)
 
+    def scraped(self, instance: str) -> str:
+        """Return the value of `up` of one instance in the Prometheus of this host, empty where there is none."""
+        query = f"up{{instance={json.dumps(instance)}}}"
+        line = self.run(f"promtool query instant http://127.0.0.1:9090 {shlex.quote(query)}").strip()
+        return line.split("=>")[1].split()[0] if line else ""
+
     def unplug(self) -> None:
         """Pull its network cable: packets are lost without a word."""
         _ip("link", "set", self.link, "down")
@@ -122,7 +128,7 @@ class Host:
             nspawn = self._nspawn = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
             )
-        leader = _wait(f"{self.name} to start", lambda: _systemd_under(nspawn.pid))
+        leader = wait(f"{self.name} to start", lambda: _systemd_under(nspawn.pid))
         (self.folder / "leader").write_text(f"{leader} {_started(leader)} {nspawn.pid} {_started(nspawn.pid)}\n")
 
     def up(self) -> bool:
@@ -136,7 +142,7 @@ class Host:
             for pid, started in zip(words[::2], words[1::2], strict=True):
                 if _started(pid) == started:
                     os.kill(pid, signal.SIGKILL)
-                    _wait(f"{self.name} to end", lambda pid=pid, started=started: _started(pid) != started)  # type: ignore[misc]
+                    wait(f"{self.name} to end", lambda pid=pid, started=started: _started(pid) != started)  # type: ignore[misc]
             (self.folder / "leader").unlink()
         if self._nspawn:
             self._nspawn.wait()
@@ -198,7 +204,7 @@ class Lab:
         for host in chosen:
             host.start()
         for host in chosen:
-            _wait(f"{host.name} to boot (see {host.folder / 'console'})", host.up)
+            wait(f"{host.name} to boot (see {host.folder / 'console'})", host.up)
 
     def remove(self) -> None:
         """Take every host and the bridge away."""
@@ -238,8 +244,8 @@ def _quietly(*command: str) -> None:
     subprocess.run(command, capture_output=True, check=False)
 
 
-def _wait(what: str, found: Callable[[], Result]) -> Result:
-    """Return the first true result within a minute."""
+def wait(what: str, found: Callable[[], Result]) -> Result:
+    """Return the first true result within a minute. Raises `LabError` where there is none."""
     until = time.monotonic() + BOOT_SECONDS
     while not (result := found()):
         if time.monotonic() > until:

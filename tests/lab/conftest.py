@@ -3,12 +3,12 @@
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lab.hosts import Host, Lab, temporary
+from lab.hosts import Lab, temporary
 from lab.project import Project
 
 READY = sys.platform == "linux" and os.geteuid() == 0
@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """A lab for one module's tests, taken away at its end."""
+    """Give a lab for one module's tests, taken away at its end."""
     with (
         tempfile.TemporaryDirectory(prefix="metrics-tunnel-", dir="/var/tmp") as folder,
         temporary(Path(folder)) as made,
@@ -34,27 +34,5 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def project(lab: Lab) -> Project:
-    """A stack for the module's lab."""
+    """Give a stack for the module's lab."""
     return Project(lab.folder / "project")
-
-
-@pytest.fixture(scope="module")
-def until() -> Callable[[Callable[[], bool]], bool]:
-    """Wait for something that a machine does by itself, 20 seconds at most."""
-    import time
-
-    def wait(true: Callable[[], bool]) -> bool:
-        for _ in range(100):
-            if true():
-                return True
-            time.sleep(0.2)
-        return False
-
-    return wait
-
-
-def scraped(server: Host, instance: str) -> str:
-    """Return the value of `up` for one instance on a server, empty where there is none."""
-    query = f"promtool query instant http://127.0.0.1:9090 'up{{instance=\"{instance}\"}}'"
-    line = server.run(query).strip()
-    return line.split("=>")[1].split()[0] if line else ""

@@ -10,7 +10,10 @@ TARGETS = "/etc/metrics-tunnel/targets/lab/web1.json"
 _RELOAD_SSH = "systemctl reload ssh"
 _RELOAD = "systemctl daemon-reload"
 _WITHOUT_BLOCK = f"sed -i '/BEGIN metrics-tunnel/,/END metrics-tunnel/d' {PROMETHEUS}; pkill -HUP -x prometheus"
-_LOADED = "for i in $(seq 50); do promtool query instant http://127.0.0.1:9090 'up{instance=\"web1\"}' | grep -q . || break; sleep 0.2; done"
+_FORGOTTEN = (
+    "for i in $(seq 50); do promtool query instant http://127.0.0.1:9090 'up{instance=\"web1\"}' | grep -q . || break; "
+    "sleep 0.2; done"
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ DRIFTS = [
     _target("target-file-removed", f"rm {TARGETS}", "web1.json is missing"),
     _job(
         "job-correct-but-not-loaded",
-        f"cp {PROMETHEUS} /root/kept; {_WITHOUT_BLOCK}; {_LOADED}; sleep 1; cp /root/kept {PROMETHEUS}; rm /root/kept",
+        f"cp {PROMETHEUS} /root/old; {_WITHOUT_BLOCK}; {_FORGOTTEN}; sleep 1; cp /root/old {PROMETHEUS}; rm /root/old",
         "runs without the job",
     ),
     _exporter("receipt-deleted", "rm -r /var/lib/metrics-tunnel/exporter-node", "receipt .* missing"),
