@@ -109,8 +109,10 @@ async def run(job: Job, properties: dict[str, Any], journal: Journal) -> Output:
     except _RefusedError as error:
         await journal.error(REFUSED.format(error.name))
         raise
-    except asyncssh.Error as error:
-        raise CommandError(texts.failed(f"ssh: {error.reason}", job.command, "")) from error
+    except asyncssh.ChannelOpenError as error:
+        raise CommandError(texts.failed(f"ssh: command {job.command} failed", job.command, "")) from error
+    except (asyncssh.Error, OSError) as error:
+        raise CommandError(texts.failed("EOF", job.command, "")) from error
     for name in getattr(channel, "refused", ()):
         await journal.warning(REFUSED.format(name))
     if job.stdin:

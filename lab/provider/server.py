@@ -152,12 +152,17 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     @contextlib.contextmanager
     def stoppable(self, timeout: float) -> Iterator[Stop]:
-        """Give an operation its stop, which the resource's own timeout (`customTimeouts`) and `Cancel` set."""
+        """Give an operation its stop, which `Cancel` and the resource's own timeout (`customTimeouts`) set.
+
+        As officially, a part of a second of the timeout counts for nothing: half a second is over at once.
+        """
         stop = Stop()
         self.running.add(stop)
         if self.cancelled:
             stop.now()
-        timer = asyncio.get_running_loop().call_later(timeout, stop.now, True) if timeout else None
+        if 0 < timeout < 1:
+            stop.now(late=True)
+        timer = asyncio.get_running_loop().call_later(int(timeout), stop.now, True) if timeout else None
         try:
             yield stop
         finally:

@@ -92,10 +92,11 @@ def agent(tmp_path: Path, key: asyncssh.SSHKey) -> Iterator[str]:
     """The socket of an ssh-agent that holds the key which machines let in."""
     path = str(tmp_path / "agent")
     with subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL) as process:
-        while not os.path.exists(path):
-            time.sleep(0.01)
-        subprocess.run(
-            ["ssh-add", "-q", "-"], input=private(key), text=True, check=True, env={**os.environ, "SSH_AUTH_SOCK": path}
-        )
-        yield path
-        process.terminate()
+        try:
+            while not os.path.exists(path):
+                time.sleep(0.01)
+            environment = {**os.environ, "SSH_AUTH_SOCK": path}
+            subprocess.run(["ssh-add", "-q", "-"], input=private(key), text=True, check=True, env=environment)
+            yield path
+        finally:
+            process.terminate()

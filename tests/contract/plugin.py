@@ -23,6 +23,7 @@ STAND_IN = [sys.executable, "-m", "lab.provider"]
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 PATIENCE = 20  # seconds for any one call
+LARGEST_ERROR = 16 * 1024 * 1024
 Values = dict[str, Any]
 
 
@@ -85,8 +86,10 @@ class Engine(engine_pb2_grpc.EngineServicer):
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         self.address = f"127.0.0.1:{port}"
-        yield
-        server.stop(None).wait()
+        try:
+            yield
+        finally:
+            server.stop(None).wait()
 
 
 @dataclass(frozen=True)
@@ -224,12 +227,16 @@ class Plugin:
         with subprocess.Popen(
             [*self.command, self.engine], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
         ) as process:
-            assert process.stdout is not None
-            with grpc.insecure_channel(f"127.0.0.1:{process.stdout.readline().strip()}") as channel:
-                self.stub = provider_pb2_grpc.ResourceProviderStub(channel)
-                _call(self.stub.Configure, provider_pb2.ConfigureRequest(acceptSecrets=True, sends_old_inputs=True))
-                yield self
-            process.terminate()
+            try:
+                assert process.stdout is not None
+                address = f"127.0.0.1:{process.stdout.readline().strip()}"
+                # An error travels as metadata: it holds the command and all that it printed.
+                with grpc.insecure_channel(address, [("grpc.max_metadata_size", LARGEST_ERROR)]) as channel:
+                    self.stub = provider_pb2_grpc.ResourceProviderStub(channel)
+                    _call(self.stub.Configure, provider_pb2.ConfigureRequest(acceptSecrets=True, sends_old_inputs=True))
+                    yield self
+            finally:
+                process.kill()
 
     def with_environment(self, **environment: str) -> Plugin:
         """Return another process of the same plugin, not yet started."""

@@ -39,7 +39,8 @@ class Machine:
     password: str | None = None
     answer: str | None = None
     """What both questions of a keyboard-interactive login ask for."""
-    accepts_environment: bool = True
+    refuses: tuple[str, ...] = ()
+    """Requests that a session may not make: `env`, as without AcceptEnv, or `exec`."""
     forwards: bool = False
     drops: int = 0
     """So many connections are cut before a word is said."""
@@ -91,7 +92,7 @@ class Machine:
             one.abort()
 
     async def _execute(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        """Run the command in /bin/sh, as a login shell would; `exit-signal NAME [TEXT]` and `vanish` order faults."""
+        """Run the command in /bin/sh, as a login shell would. `exit-signal NAME [TEXT]`, `vanish` and `hang up` order faults."""
         command = process.command or ""
         self.commands.append(command)
         if command.startswith("exit-signal "):
@@ -99,6 +100,8 @@ class Machine:
             process.exit_with_signal(name, msg="".join(text))
         elif command == "vanish":
             process.close()
+        elif command == "hang up":
+            self.connections[-1].abort()
         else:
             environment = {"PATH": os.environ["PATH"], **process.env}
             shell = await asyncio.create_subprocess_exec(
@@ -154,12 +157,17 @@ class _Server(asyncssh.SSHServer):
 
 
 class _Channel(SSHServerChannel[bytes]):
-    """A channel that can refuse environment variables, as sshd does without AcceptEnv; asyncssh offers no hook."""
+    """A channel that can refuse requests, as sshd does without AcceptEnv; asyncssh offers no hook for that."""
 
     def _process_env_request(self, packet: Any) -> bool:
+        return not self._refuses("env") and super()._process_env_request(packet)
+
+    def _process_exec_request(self, packet: Any) -> bool:
+        return not self._refuses("exec") and super()._process_exec_request(packet)
+
+    def _refuses(self, request: str) -> bool:
         owner = self.get_connection().get_owner()
-        accepted = not isinstance(owner, _Server) or owner.machine.accepts_environment
-        return accepted and super()._process_env_request(packet)
+        return isinstance(owner, _Server) and request in owner.machine.refuses
 
 
 asyncssh_connection.SSHServerChannel = _Channel  # type: ignore[assignment,attr-defined]

@@ -124,7 +124,10 @@ LOGIN = "An error occurred decoding 'CommandInputs.connection': 1 failures decod
             },
         ),
         ({"read": "true"}, {"read": "Unrecognized field 'read' on 'remote.CommandInputs'"}),
-        ({"create": 1}, {"create": "Field 'create' on 'remote.CommandInputs' must be a 'string'; got 'float64' instead"}),
+        (
+            {"create": 1},
+            {"create": "Field 'create' on 'remote.CommandInputs' must be a 'string'; got 'float64' instead"},
+        ),
         (
             {"triggers": "one"},
             {"triggers": "Field 'triggers' on 'remote.CommandInputs' must be a '[]interface {}'; got 'string' instead"},

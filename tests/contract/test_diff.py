@@ -69,7 +69,9 @@ def test_a_changed_variable_is_told_by_name(remote: Resource) -> None:
 
 
 def test_triggers_that_come_or_go_replace(remote: Resource) -> None:
-    assert changed(remote, triggers=None) == Difference({"triggers": "DELETE_REPLACE"}, ["triggers"], ["triggers"], False)
+    assert changed(remote, triggers=None) == Difference(
+        {"triggers": "DELETE_REPLACE"}, ["triggers"], ["triggers"], False
+    )
     without = {name: value for name, value in OLD.items() if name != "triggers"}
     assert remote.diff(without, OLD) == Difference({"triggers": "ADD_REPLACE"}, ["triggers"], ["triggers"], False)
 

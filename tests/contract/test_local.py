@@ -71,9 +71,10 @@ def test_a_core_dump_or_other_signal_is_told_by_its_meaning(local: Resource) -> 
 def test_the_shell_is_bin_sh_unless_an_interpreter_is_given(local: Resource) -> None:
     assert local.create(create="echo $0")["stdout"] == "/bin/sh"
     assert local.create(create="echo $0", interpreter=[])["stdout"] == "/bin/sh"
-    assert local.create(create="echo $0 $1", interpreter=["/bin/sh", "-c", 'printf "%s,%s" "$0" "$1"', "a"])[
-        "stdout"
-    ] == "a,echo $0 $1"
+    assert (
+        local.create(create="echo $0 $1", interpreter=["/bin/sh", "-c", 'printf "%s,%s" "$0" "$1"', "a"])["stdout"]
+        == "a,echo $0 $1"
+    )
 
 
 def test_a_missing_interpreter_is_told(local: Resource) -> None:
@@ -114,9 +115,19 @@ def test_the_outputs_before_beat_the_environment(local: Resource) -> None:
 
 def test_a_command_is_killed_when_its_own_time_is_up(local: Resource) -> None:
     with pytest.raises(Failed) as caught:
-        local.within(0.3).create(create="exec sleep 5")
-    assert caught.value.text == 'signal: killed: running "exec sleep 5":\n'
-    assert local.within(5).create(create="sleep 0.3; echo done")["stdout"] == "done"
+        local.within(1).create(create="exec sleep 5")
+    assert (caught.value.code, caught.value.text) == ("UNKNOWN", 'signal: killed: running "exec sleep 5":\n')
+    assert local.within(1).create(create="sleep 0.3; echo done")["stdout"] == "done"
+
+
+def test_a_part_of_a_second_is_no_time_at_all(local: Resource) -> None:
+    with pytest.raises(Failed) as caught:
+        local.within(0.9).create(create="true")
+    assert (caught.value.code, caught.value.text) == (
+        "DEADLINE_EXCEEDED",
+        'context deadline exceeded: running "true":\n',
+    )
+    assert local.within(1.9).create(create="echo done")["stdout"] == "done"
 
 
 def test_cancel_kills_what_runs_and_lets_nothing_new_start(plugin: Plugin, tmp_path: Path) -> None:
@@ -132,4 +143,6 @@ def test_cancel_kills_what_runs_and_lets_nothing_new_start(plugin: Plugin, tmp_p
         other.cancel()
         work.join()
         assert told == [f'signal: killed: running "{command}":\n']
-        assert "context canceled" in failure(other.local.create, create="true")
+        with pytest.raises(Failed) as caught:
+            other.local.create(create="true")
+        assert (caught.value.code, caught.value.text) == ("CANCELLED", 'context canceled: running "true":\n')
