@@ -49,20 +49,20 @@ def remote(plugin: Plugin) -> Resource:
 
 @pytest.fixture
 def messages(engine: Engine) -> list[Message]:
-    """What the plugin tells the engine from here on."""
+    """Gather what the plugin tells the engine from here on."""
     engine.messages.clear()
     return engine.messages
 
 
 @pytest.fixture(scope="session")
 def key() -> asyncssh.SSHKey:
-    """The key that machines let in."""
+    """Make the key that machines let in."""
     return asyncssh.generate_private_key("ssh-ed25519")
 
 
 @pytest.fixture(scope="session")
 def stranger() -> asyncssh.SSHKey:
-    """A key that no machine lets in, and that no machine has."""
+    """Make a key that no machine lets in, and that none has."""
     return asyncssh.generate_private_key("ssh-ed25519")
 
 
@@ -89,14 +89,14 @@ def machine(serve: Callable[..., Machine], key: asyncssh.SSHKey) -> Machine:
 
 @pytest.fixture
 def agent(tmp_path: Path, key: asyncssh.SSHKey) -> Iterator[str]:
-    """The socket of an ssh-agent that holds the key which machines let in."""
-    path = str(tmp_path / "agent")
-    with subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL) as process:
+    """Start an ssh-agent with the key that machines let in, and give its socket."""
+    path = tmp_path / "agent"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL) as process:
         try:
-            while not os.path.exists(path):
+            while not path.exists():
                 time.sleep(0.01)
-            environment = {**os.environ, "SSH_AUTH_SOCK": path}
+            environment = {**os.environ, "SSH_AUTH_SOCK": str(path)}
             subprocess.run(["ssh-add", "-q", "-"], input=private(key), text=True, check=True, env=environment)
-            yield path
+            yield str(path)
         finally:
             process.terminate()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc  # type: ignore[import-untyped]
 from google.protobuf import empty_pb2, json_format, struct_pb2  # type: ignore[import-untyped]
-from pulumi.runtime.proto import engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -130,6 +130,8 @@ class Resource:
     preview: bool = False
     seconds: float = 0
     """The resource's own timeout; 0 for none."""
+    always: Values = field(default_factory=dict)
+    """Inputs that every call has."""
 
     @property
     def urn(self) -> str:
@@ -140,13 +142,18 @@ class Resource:
         """Return the same, for a preview."""
         return replace(self, preview=True)
 
+    def with_always(self, **inputs: Any) -> Resource:
+        """Return the same, with inputs that every call has."""
+        return replace(self, always=inputs)
+
     def within(self, seconds: float) -> Resource:
         """Return the same, with a timeout of its own."""
         return replace(self, seconds=seconds)
 
     def check(self, **inputs: Any) -> Checked:
         """Check inputs."""
-        answer = _call(self.stub.Check, provider_pb2.CheckRequest(urn=self.urn, news=_struct(inputs)))
+        request = provider_pb2.CheckRequest(urn=self.urn, news=_struct({**self.always, **inputs}))
+        answer = _call(self.stub.Check, request)
         return Checked(_values(answer.inputs), {one.property: one.reason for one in answer.failures})
 
     def diff(self, old: Values, new: Values, ignoring: list[str] | None = None) -> Difference:

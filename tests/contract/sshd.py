@@ -43,7 +43,7 @@ class Machine:
     """Requests that a session may not make: `env`, as without AcceptEnv, or `exec`."""
     forwards: bool = False
     drops: int = 0
-    """So many connections are cut before a word is said."""
+    """So many first connections are cut when a login is asked for."""
     delay: float = 0
     """Seconds that pass before a login is looked at."""
 
@@ -60,6 +60,10 @@ class Machine:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening and cut every connection."""
         _run(self._close())
 
     def address(self, **more: Any) -> dict[str, Any]:
@@ -92,7 +96,7 @@ class Machine:
             one.abort()
 
     async def _execute(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        """Run the command in /bin/sh, as a login shell would. `exit-signal NAME [TEXT]`, `vanish` and `hang up` order faults."""
+        """Run the command in /bin/sh, as a login shell would; three words order faults instead."""
         command = process.command or ""
         self.commands.append(command)
         if command.startswith("exit-signal "):
@@ -118,11 +122,13 @@ class _Server(asyncssh.SSHServer):
         self.machine = machine
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self.connection = conn
         self.machine.connections.append(conn)
-        if len(self.machine.connections) <= self.machine.drops:
-            conn.abort()
 
     async def begin_auth(self, username: str) -> bool:
+        if len(self.machine.connections) <= self.machine.drops:
+            self.connection.abort()
+            return False
         self.machine.logins.append(username)
         await asyncio.sleep(self.machine.delay)
         return True
@@ -153,7 +159,9 @@ class _Server(asyncssh.SSHServer):
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:  # noqa: ARG002
         self.machine.forwarded.append((dest_host, dest_port))
-        return self.machine.forwards
+        if not self.machine.forwards:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not here")
+        return True
 
 
 class _Channel(SSHServerChannel[bytes]):

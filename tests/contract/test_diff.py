@@ -85,8 +85,8 @@ def test_triggers_that_come_or_go_replace(remote: Resource) -> None:
         (["old"], "triggers[1]", "DELETE"),
     ],
 )
-def test_a_changed_trigger_is_told_by_place(remote: Resource, triggers: list[Any], path: str, kind: str) -> None:
-    assert changed(remote, triggers=triggers).paths == {path: kind}
+def test_a_changed_trigger_is_told_by_its_place(remote: Resource, triggers: list[Any], path: str, kind: str) -> None:
+    assert changed(remote, triggers=triggers) == Difference({path: kind}, [], ["triggers"], False)
 
 
 def test_an_unknown_input_differs(remote: Resource) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,75 +14,50 @@ if TYPE_CHECKING:
     from tests.contract.sshd import Machine
 
 
-class Command:
-    """A command resource whose connection, if it needs one, is given."""
-
-    def __init__(self, resource: Resource, fixed: dict[str, Any]) -> None:
-        self.resource, self.fixed = resource, fixed
-
-    def create(self, **inputs: Any) -> Any:
-        return self.resource.create(**self.fixed, **inputs)
-
-    def preview_create(self, **inputs: Any) -> Any:
-        return self.resource.previewed().create(**self.fixed, **inputs)
-
-    def update(self, state: Any, **inputs: Any) -> Any:
-        return self.resource.update(state, **self.fixed, **inputs)
-
-    def preview_update(self, state: Any, **inputs: Any) -> Any:
-        return self.resource.previewed().update(state, **self.fixed, **inputs)
-
-    def delete(self, state: Any) -> None:
-        self.resource.delete(state)
-
-    def read(self, state: Any) -> Any:
-        return self.resource.read(state)
-
-
 @pytest.fixture(params=["local", "remote"])
-def command(request: pytest.FixtureRequest, plugin: Plugin, machine: Machine) -> Command:
+def command(request: pytest.FixtureRequest, plugin: Plugin, machine: Machine) -> Resource:
     if request.param == "local":
-        return Command(plugin.local, {})
-    return Command(plugin.remote, {"connection": machine.connection()})
+        return plugin.local
+    return plugin.remote.with_always(connection=machine.connection())
 
 
 @pytest.fixture
 def note(tmp_path: Path) -> Path:
-    """A file for commands to write to."""
+    """Name a file for commands to write to."""
     return tmp_path / "note"
 
 
-def test_create_runs_the_command_and_keeps_both_streams(command: Command) -> None:
+def test_create_runs_the_command_and_keeps_both_streams(command: Resource) -> None:
     made = command.create(create="echo out; echo problem >&2")
     assert (made["stdout"], made["stderr"]) == ("out", "problem")
 
 
-def test_the_state_holds_every_input_and_both_outputs(command: Command) -> None:
+def test_the_state_holds_every_input_and_both_outputs(command: Resource) -> None:
     made = command.create(create="true", delete="true", triggers=["one", 2.0])
     inputs = {"create": "true", "delete": "true", "triggers": ["one", 2.0], "stdout": "", "stderr": ""}
     assert {name: made[name] for name in inputs} == inputs
     assert made.properties.keys() - inputs.keys() <= {"connection"}
 
 
-def test_an_id_begins_with_the_name_and_is_never_the_same(command: Command) -> None:
+def test_an_id_begins_with_the_name_and_is_never_the_same(command: Resource) -> None:
     first, second = command.create(), command.create()
     assert first.id.startswith("web1")
     assert second.id.startswith("web1")
     assert first.id != second.id
 
 
-def test_an_output_loses_one_newline_at_its_end_and_nothing_else(command: Command) -> None:
+def test_an_output_loses_one_newline_at_its_end_and_nothing_else(command: Resource) -> None:
     assert command.create(create=r"printf '\n  a\n\n'")["stdout"] == "\n  a\n"
     assert command.create(create=r"printf 'a '")["stdout"] == "a "
 
 
-def test_without_create_nothing_runs_and_both_outputs_are_empty(command: Command, note: Path) -> None:
+def test_without_create_nothing_runs_and_both_outputs_are_empty(command: Resource, note: Path) -> None:
     made = command.create(update=f"touch {note}", delete=f"touch {note}")
     assert (made["stdout"], made["stderr"]) == ("", "")
     assert not note.exists()
 
 
-def test_stdin_goes_to_create_update_and_delete(command: Command, note: Path) -> None:
+def test_stdin_goes_to_create_update_and_delete(command: Resource, note: Path) -> None:
     inputs = {"create": "cat", "update": "cat; echo again", "delete": f"cat > {note}"}
     made = command.create(**inputs, stdin="one\n")
     assert made["stdout"] == "one"
@@ -92,56 +67,56 @@ def test_stdin_goes_to_create_update_and_delete(command: Command, note: Path) ->
     assert note.read_text() == "two\n"
 
 
-def test_without_stdin_a_command_reads_nothing(command: Command) -> None:
+def test_without_stdin_a_command_reads_nothing(command: Resource) -> None:
     assert command.create(create="cat; echo done")["stdout"] == "done"
     assert command.create(create="cat; echo done", stdin="")["stdout"] == "done"
 
 
-def test_a_command_need_not_read_its_stdin(command: Command) -> None:
+def test_a_command_need_not_read_its_stdin(command: Resource) -> None:
     assert command.create(create="echo done", stdin="x" * 1_000_000)["stdout"] == "done"
 
 
-def test_long_input_and_output_arrive_whole(command: Command) -> None:
+def test_long_input_and_output_arrive_whole(command: Resource) -> None:
     text = "metrics tunnel\n" * 100_000
     assert command.create(create="cat", stdin=text, logging="none")["stdout"] == text.removesuffix("\n")
 
 
-def test_text_beyond_ascii_arrives_as_it_is(command: Command) -> None:
+def test_text_beyond_ascii_arrives_as_it_is(command: Resource) -> None:
     assert command.create(create="cat; printf ' “tunnel”'", stdin="größer")["stdout"] == "größer “tunnel”"
 
 
-def test_output_that_is_no_utf_8_fails_the_command(command: Command) -> None:
+def test_output_that_is_no_utf_8_fails_the_command(command: Resource) -> None:
     assert command.create(create=r"printf '\303\244'")["stdout"] == "ä"
     with pytest.raises(Failed) as caught:
         command.create(create=r"printf '\303'")
     assert "invalid UTF-8" in caught.value.text
 
 
-def test_a_failed_create_fails_the_resource(command: Command) -> None:
+def test_a_failed_create_fails_the_resource(command: Resource) -> None:
     with pytest.raises(Failed) as caught:
         command.create(create="exit 3", delete="true")
     assert caught.value.code == "UNKNOWN"
     assert command.create(create="exit 0", delete="true").id
 
 
-def test_update_runs_update_with_the_new_inputs(command: Command) -> None:
+def test_update_runs_update_with_the_new_inputs(command: Resource) -> None:
     made = command.create(create="echo created", update="echo old")
     assert command.update(made, create="echo created", update="echo new")["stdout"] == "new"
 
 
-def test_without_update_an_update_runs_create(command: Command) -> None:
+def test_without_update_an_update_runs_create(command: Resource) -> None:
     made = command.create(create="echo old")
     assert command.update(made, create="echo new")["stdout"] == "new"
 
 
-def test_an_update_without_any_command_keeps_the_outputs(command: Command) -> None:
+def test_an_update_without_any_command_keeps_the_outputs(command: Resource) -> None:
     made = command.create(create="echo old; echo problem >&2")
     kept = command.update(made, delete="true")
     assert (kept["stdout"], kept["stderr"]) == ("old", "problem")
     assert "create" not in kept.properties
 
 
-def test_a_failed_update_fails_and_may_be_tried_again(command: Command, note: Path) -> None:
+def test_a_failed_update_fails_and_may_be_tried_again(command: Resource, note: Path) -> None:
     made = command.create(create="echo old")
     attempt = f"test -e {note} && echo new"
     assert "status 1" in failure(command.update, made, create=attempt)
@@ -149,26 +124,26 @@ def test_a_failed_update_fails_and_may_be_tried_again(command: Command, note: Pa
     assert command.update(made, create=attempt)["stdout"] == "new"
 
 
-def test_delete_runs_what_was_recorded(command: Command, note: Path) -> None:
+def test_delete_runs_what_was_recorded(command: Resource, note: Path) -> None:
     made = command.create(delete=f"cat > {note}", stdin="recorded")
     assert not note.exists()
     command.delete(made)
     assert note.read_text() == "recorded"
 
 
-def test_without_delete_a_delete_runs_nothing(command: Command, note: Path) -> None:
+def test_without_delete_a_delete_runs_nothing(command: Resource, note: Path) -> None:
     made = command.create(create=f"echo once >> {note}")
     command.delete(made)
     assert note.read_text() == "once\n"
 
 
-def test_a_failed_delete_fails(command: Command) -> None:
+def test_a_failed_delete_fails(command: Resource) -> None:
     made = command.create(delete="exit 4")
     assert "status 4" in failure(command.delete, made)
 
 
-def test_a_preview_runs_nothing_and_knows_no_outputs(command: Command, note: Path) -> None:
-    shown = command.preview_create(create=f"touch {note}")
+def test_a_preview_runs_nothing_and_knows_no_outputs(command: Resource, note: Path) -> None:
+    shown = command.previewed().create(create=f"touch {note}")
     assert (shown["stdout"], shown["stderr"]) == (UNKNOWN, UNKNOWN)
     assert shown["create"] == f"touch {note}"
     assert not note.exists()
@@ -176,21 +151,21 @@ def test_a_preview_runs_nothing_and_knows_no_outputs(command: Command, note: Pat
     assert note.exists()
 
 
-def test_a_preview_of_an_update_runs_nothing_and_knows_no_outputs(command: Command, note: Path) -> None:
+def test_a_preview_of_an_update_runs_nothing_and_knows_no_outputs(command: Resource, note: Path) -> None:
     made = command.create(create="echo old")
-    shown = command.preview_update(made, create=f"touch {note}")
+    shown = command.previewed().update(made, create=f"touch {note}")
     assert (shown["stdout"], shown["stderr"]) == (UNKNOWN, UNKNOWN)
     assert not note.exists()
     command.update(made, create=f"touch {note}")
     assert note.exists()
 
 
-def test_a_preview_of_an_update_with_no_change_knows_the_outputs(command: Command) -> None:
+def test_a_preview_of_an_update_with_no_change_knows_the_outputs(command: Resource) -> None:
     made = command.create(create="echo old")
-    assert command.preview_update(made, create="echo old")["stdout"] == "old"
+    assert command.previewed().update(made, create="echo old")["stdout"] == "old"
 
 
-def test_refresh_sees_nothing(command: Command, note: Path) -> None:
+def test_refresh_sees_nothing(command: Resource, note: Path) -> None:
     made = command.create(create=f"echo ran >> {note}")
     note.unlink()
     assert command.read(made) == made
@@ -200,24 +175,24 @@ def test_refresh_sees_nothing(command: Command, note: Path) -> None:
 PREVIOUS = 'echo "$PULUMI_COMMAND_STDOUT,$PULUMI_COMMAND_STDERR"'
 
 
-def test_the_outputs_before_are_in_the_environment_of_update_and_delete(command: Command, note: Path) -> None:
+def test_the_outputs_before_are_in_the_environment_of_update_and_delete(command: Resource, note: Path) -> None:
     made = command.create(create="echo out; echo problem >&2", delete=f"{PREVIOUS} > {note}")
     command.delete(made)
     assert note.read_text() == "out,problem\n"
     assert command.update(made, create=PREVIOUS)["stdout"] == "out,problem"
 
 
-def test_the_outputs_before_are_kept_out_of_the_environment_on_request(command: Command, note: Path) -> None:
+def test_the_outputs_before_are_kept_out_of_the_environment_on_request(command: Resource, note: Path) -> None:
     made = command.create(create="echo out", delete=f"{PREVIOUS} > {note}", addPreviousOutputInEnv=False)
     command.delete(made)
     assert note.read_text() == ",\n"
     assert command.update(made, create=PREVIOUS, addPreviousOutputInEnv=False)["stdout"] == ","
 
 
-def test_create_has_no_outputs_before(command: Command) -> None:
+def test_create_has_no_outputs_before(command: Resource) -> None:
     assert command.create(create=PREVIOUS)["stdout"] == ","
 
 
-def test_environment_adds_variables(command: Command) -> None:
+def test_environment_adds_variables(command: Resource) -> None:
     made = command.create(create='echo "$ONE $TWO"', environment={"ONE": "1", "TWO": "zwei  2"})
     assert made["stdout"] == "1 zwei  2"

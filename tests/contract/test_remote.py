@@ -147,7 +147,7 @@ def test_delete_on_a_machine_that_is_gone_fails(remote: Resource, serve: Callabl
     machine = serve(authorized=[key])
     made = remote.create(delete="true", connection=machine.connection())
     remote.delete(made)
-    machine.__exit__()
+    machine.close()
     assert "connection refused" in failure(remote.delete, made)
 
 

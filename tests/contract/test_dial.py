@@ -1,0 +1,247 @@
+"""How a machine is reached: tries and their limit, timeouts, and a jump host."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.contract.plugin import INFO, Message, Plugin, Resource, failure
+from tests.contract.sshd import HOST, Machine, private, public
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import asyncssh
+
+    Serve = Callable[..., Machine]
+
+CUT = "ssh: handshake failed: EOF"
+
+
+@pytest.fixture
+def closed() -> Iterator[int]:
+    """Keep a port of this machine where nothing listens."""
+    with socket.socket() as one:
+        one.bind((HOST, 0))
+        yield one.getsockname()[1]
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """Keep a port of this machine that answers no packet: its queue of connections is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind((HOST, 0))
+        listener.listen(0)
+        for _ in range(4):
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2])
+def test_a_limit_of_n_means_n_plus_one_tries(
+    remote: Resource, serve: Serve, key: asyncssh.SSHKey, messages: list[Message], limit: int
+) -> None:
+    machine = serve(authorized=[key], drops=limit)
+    made = remote.create(create="echo in", logging="none", connection=machine.connection(dialErrorLimit=limit))
+    assert made["stdout"] == "in"
+    assert len(machine.connections) == limit + 1
+    machine = serve(authorized=[key], drops=limit + 1)
+    told = failure(remote.create, create="true", connection=machine.connection(dialErrorLimit=limit))
+    assert told == f"after {limit} failed attempts: {CUT}"
+    assert len(machine.connections) == limit + 1
+    waits = [Message(INFO, f"Dial {one}/{limit} failed: retrying", True) for one in range(1, limit + 1)]
+    assert messages == waits * 2
+
+
+def test_a_limit_of_minus_one_is_none(
+    remote: Resource, serve: Serve, key: asyncssh.SSHKey, messages: list[Message]
+) -> None:
+    machine = serve(authorized=[key], drops=3)
+    made = remote.create(create="echo in", logging="none", connection=machine.connection(dialErrorLimit=-1))
+    assert made["stdout"] == "in"
+    assert [one.text for one in messages] == [f"Dial {one}/inf failed: retrying" for one in (1, 2, 3)]
+
+
+def test_every_failure_is_tried_again_even_a_refused_login(
+    remote: Resource, machine: Machine, stranger: asyncssh.SSHKey, host_key: asyncssh.SSHKey
+) -> None:
+    failure(remote.create, create="true", connection=machine.address(privateKey=private(stranger), dialErrorLimit=1))
+    assert len(machine.connections) == 2
+    wrong = machine.connection(hostKey=public(stranger), dialErrorLimit=1)
+    failure(remote.create, create="true", connection=wrong)
+    assert len(machine.connections) == 4
+    right = machine.connection(hostKey=public(host_key), dialErrorLimit=1)
+    assert remote.create(create="echo in", connection=right)["stdout"] == "in"
+    assert len(machine.connections) == 5
+
+
+def test_pauses_between_tries_grow_from_a_tenth_of_a_second(
+    remote: Resource, serve: Serve, key: asyncssh.SSHKey
+) -> None:
+    machine = serve(authorized=[key], drops=3)
+    began = time.monotonic()
+    remote.create(create="true", connection=machine.connection(dialErrorLimit=3))
+    assert 0.1 + 0.15 + 0.225 <= time.monotonic() - began < 3
+
+
+def test_a_failed_command_is_not_tried_again(remote: Resource, machine: Machine) -> None:
+    failure(remote.create, create="exit 1", connection=machine.connection(dialErrorLimit=3))
+    assert machine.commands == ["exit 1"]
+
+
+def test_a_refused_connection_is_told_with_its_address(remote: Resource, machine: Machine, closed: int) -> None:
+    told = failure(remote.create, create="true", connection=machine.connection(port=closed))
+    assert told == f"after 0 failed attempts: dial tcp {HOST}:{closed}: connect: connection refused"
+    told = failure(remote.create, create="true", connection=machine.connection(port=closed, host="::1"))
+    assert told.startswith(f"after 0 failed attempts: dial tcp [::1]:{closed}: connect: ")
+    assert remote.create(create="echo in", connection=machine.connection())["stdout"] == "in"
+
+
+def test_a_host_may_be_a_name(remote: Resource, machine: Machine) -> None:
+    assert remote.create(create="echo in", connection=machine.connection(host="localhost"))["stdout"] == "in"
+
+
+def test_a_port_loses_its_fraction(remote: Resource, machine: Machine) -> None:
+    made = remote.create(create="echo in", connection=machine.connection(port=machine.port + 0.7))
+    assert made["stdout"] == "in"
+
+
+def test_the_timeout_ends_a_tcp_connect(remote: Resource, machine: Machine, silent: int) -> None:
+    began = time.monotonic()
+    told = failure(remote.create, create="true", connection=machine.connection(port=silent, perDialTimeout=1))
+    assert told == f"after 0 failed attempts: dial tcp {HOST}:{silent}: i/o timeout"
+    assert 0.9 < time.monotonic() - began < 3
+
+
+def test_the_timeout_does_not_end_a_login(remote: Resource, serve: Serve, key: asyncssh.SSHKey) -> None:
+    machine = serve(authorized=[key], delay=1.3)
+    began = time.monotonic()
+    assert remote.create(create="echo in", connection=machine.connection(perDialTimeout=1))["stdout"] == "in"
+    assert time.monotonic() - began > 1.2
+
+
+def test_a_timeout_of_zero_is_none(remote: Resource, machine: Machine) -> None:
+    assert remote.create(create="echo in", connection=machine.connection(perDialTimeout=0))["stdout"] == "in"
+
+
+def test_tries_end_when_the_resource_s_own_time_is_up(remote: Resource, machine: Machine, closed: int) -> None:
+    endless = machine.connection(port=closed, dialErrorLimit=-1)
+    assert failure(remote.within(1).create, create="true", connection=endless) == "context deadline exceeded"
+    assert remote.within(1).create(create="echo in", connection=machine.connection())["stdout"] == "in"
+
+
+def test_tries_end_when_all_work_is_cancelled(
+    plugin: Plugin, machine: Machine, closed: int, messages: list[Message]
+) -> None:
+    told: list[str] = []
+    endless = machine.connection(port=closed, dialErrorLimit=-1)
+    with plugin.with_environment().running() as other:
+        work = threading.Thread(
+            target=lambda: told.append(failure(other.remote.create, create="true", connection=endless))
+        )
+        work.start()
+        while not messages:
+            time.sleep(0.01)
+        other.cancel()
+        work.join()
+    assert told == ["context canceled"]
+
+
+def test_a_proxy_is_gone_through_with_credentials_of_its_own(
+    remote: Resource, serve: Serve, key: asyncssh.SSHKey, messages: list[Message]
+) -> None:
+    proxy, target = serve(password="opensesame", forwards=True), serve(authorized=[key])
+    inputs = {"user": "hop", "password": "opensesame"}
+    made = remote.create(create="echo in", connection=target.connection(proxy=proxy.address(**inputs)), logging="none")
+    assert made["stdout"] == "in"
+    assert proxy.forwarded == [(HOST, target.port)]
+    assert proxy.logins == ["hop", "password"]
+    assert (proxy.commands, target.commands) == ([], ["echo in"])
+    assert messages == []
+
+
+def test_a_proxy_s_host_key_is_pinned_by_itself(
+    remote: Resource, serve: Serve, key: asyncssh.SSHKey, stranger: asyncssh.SSHKey
+) -> None:
+    proxy, target = serve(authorized=[key], forwards=True), serve(authorized=[key], host_keys=[stranger])
+    right, wrong = public(proxy.host_keys[0]), public(stranger)
+    mismatch = "proxy: after 0 failed attempts: ssh: handshake failed: ssh: host key mismatch"
+
+    def through(first: str, second: str) -> dict[str, object]:
+        return target.connection(hostKey=second, proxy=proxy.connection(hostKey=first))
+
+    assert remote.create(create="echo in", connection=through(right, public(stranger)))["stdout"] == "in"
+    assert failure(remote.create, create="true", connection=through(wrong, public(stranger))) == mismatch
+    assert failure(remote.create, create="true", connection=through(right, right)) == mismatch
+
+
+def test_a_proxy_that_does_not_let_in_is_told(remote: Resource, serve: Serve, key: asyncssh.SSHKey) -> None:
+    proxy, target = serve(password="opensesame", forwards=True), serve(authorized=[key])
+    connection = target.connection(proxy=proxy.address(password="wrong"))
+    reason = "unable to authenticate, attempted methods [none password], no supported methods remain"
+    told = failure(remote.create, create="true", connection=connection)
+    assert told == f"proxy: after 0 failed attempts: ssh: handshake failed: ssh: {reason}"
+    connection = target.connection(proxy=proxy.address(privateKey="no key"))
+    assert failure(remote.create, create="true", connection=connection) == "proxy: ssh: no key found"
+    assert target.connections == []
+
+
+def test_a_proxy_that_does_not_forward_is_told(
+    remote: Resource, serve: Serve, key: asyncssh.SSHKey, messages: list[Message]
+) -> None:
+    proxy, target = serve(authorized=[key]), serve(authorized=[key])
+    connection = target.connection(proxy=proxy.connection(), dialErrorLimit=1)
+    told = failure(remote.create, create="true", connection=connection)
+    assert told == "proxy: after 1 failed attempts: ssh: rejected: administratively prohibited (not here)"
+    assert [one.text for one in messages] == ["Dial from proxy 1/1 failed: retrying"]
+    assert len(proxy.forwarded) == 2
+
+
+def test_a_target_that_refuses_the_proxy_is_told(
+    remote: Resource, serve: Serve, key: asyncssh.SSHKey, closed: int
+) -> None:
+    proxy = serve(authorized=[key], forwards=True)
+    connection = proxy.connection(port=closed, proxy=proxy.connection())
+    told = failure(remote.create, create="true", connection=connection)
+    assert told.startswith("proxy: after 0 failed attempts: ssh: rejected: connect failed (")
+
+
+def test_each_of_the_two_has_a_limit_of_its_own(
+    remote: Resource, serve: Serve, key: asyncssh.SSHKey, messages: list[Message]
+) -> None:
+    proxy, target = serve(authorized=[key], forwards=True, drops=2), serve(authorized=[key])
+    connection = target.connection(proxy=proxy.connection(dialErrorLimit=2))
+    assert remote.create(create="echo in", connection=connection, logging="none")["stdout"] == "in"
+    assert [one.text for one in messages] == ["Dial proxy 1/2 failed: retrying", "Dial proxy 2/2 failed: retrying"]
+    proxy = serve(authorized=[key], forwards=True, drops=1)
+    connection = target.connection(dialErrorLimit=2, proxy=proxy.connection(dialErrorLimit=0))
+    assert failure(remote.create, create="true", connection=connection) == f"proxy: after 0 failed attempts: {CUT}"
+
+
+def test_a_login_beyond_the_proxy_that_failed_once_is_lost(
+    remote: Resource, serve: Serve, key: asyncssh.SSHKey, messages: list[Message]
+) -> None:
+    proxy, target = serve(authorized=[key], forwards=True), serve(authorized=[key], drops=1)
+    connection = target.connection(proxy=proxy.connection(), dialErrorLimit=2)
+    told = failure(remote.create, create="true", connection=connection)
+    assert told == f"proxy: after 2 failed attempts: {CUT}"
+    assert [one.text for one in messages] == ["Dial 1/2 failed: retrying", "Dial 2/2 failed: retrying"]
+    assert len(target.connections) == 1
+    assert remote.create(create="echo in", connection=connection)["stdout"] == "in"
+
+
+def test_an_agent_serves_both_machines(remote: Resource, serve: Serve, key: asyncssh.SSHKey, agent: str) -> None:
+    proxy, target = serve(authorized=[key], forwards=True), serve(authorized=[key])
+    connection = target.address(agentSocketPath=agent, proxy=proxy.address(agentSocketPath=agent))
+    assert remote.create(create="echo in", connection=connection)["stdout"] == "in"
+    connection = target.connection(proxy=proxy.connection(agentSocketPath="/no/agent"))
+    told = failure(remote.create, create="true", connection=connection)
+    assert told == "proxy: dial unix /no/agent: connect: no such file or directory"

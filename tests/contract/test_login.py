@@ -1,0 +1,255 @@
+"""Who logs in where: keys, passwords, agents and pinned host keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import asyncssh
+import pytest
+
+from tests.contract.plugin import Plugin, Resource, State, failure
+from tests.contract.sshd import Machine, private, public
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Serve = Callable[..., Machine]
+
+LOGIN = "after 0 failed attempts: ssh: handshake failed: "
+MISMATCH = LOGIN + "ssh: host key mismatch"
+
+
+def refused(*methods: str) -> str:
+    """Tell of a login that failed after these methods."""
+    tried = " ".join(["none", *methods])
+    return f"{LOGIN}ssh: unable to authenticate, attempted methods [{tried}], no supported methods remain"
+
+
+def test_a_private_key_logs_in_and_a_strange_one_does_not(
+    remote: Resource, machine: Machine, stranger: asyncssh.SSHKey
+) -> None:
+    assert remote.create(create="echo in", connection=machine.connection())["stdout"] == "in"
+    told = failure(remote.create, create="true", connection=machine.address(privateKey=private(stranger)))
+    assert told == refused("publickey")
+
+
+def test_the_user_is_root_unless_one_is_given(remote: Resource, machine: Machine) -> None:
+    remote.create(create="true", connection=machine.connection())
+    remote.create(create="true", connection=machine.connection(user="deploy"))
+    assert [one for one in machine.logins if not one.startswith("SHA256:")] == ["root", "deploy"]
+
+
+@pytest.mark.parametrize("form", ["openssh", "pkcs8-pem", "pkcs1-pem"])
+@pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"])
+def test_private_keys_of_every_kind_and_form_log_in(remote: Resource, serve: Serve, kind: str, form: str) -> None:
+    if (kind, form) == ("ssh-ed25519", "pkcs1-pem"):
+        form = "pkcs8-pem"  # there is no such form of this kind
+    one = asyncssh.generate_private_key(kind)
+    text = one.export_private_key(form).decode()
+    assert (
+        remote.create(create="echo in", connection=serve(authorized=[one]).address(privateKey=text))["stdout"] == "in"
+    )
+
+
+def test_a_private_key_that_is_none_is_told_before_anything_is_dialled(remote: Resource, machine: Machine) -> None:
+    for text in ("", "no key", private(machine.authorized[0])[:60]):
+        told = failure(remote.create, create="true", connection=machine.address(privateKey=text))
+        assert told == "ssh: no key found"
+    assert machine.connections == []
+
+
+@pytest.fixture(scope="session")
+def encrypted() -> tuple[asyncssh.SSHKey, str]:
+    """Make a key, and its encrypted text in the one form that needs no bcrypt."""
+    one = asyncssh.generate_private_key("ssh-rsa")
+    return one, one.export_private_key("pkcs1-pem", "opensesame").decode()
+
+
+def test_an_encrypted_private_key_needs_its_password(
+    remote: Resource, serve: Serve, encrypted: tuple[asyncssh.SSHKey, str]
+) -> None:
+    machine = serve(authorized=[encrypted[0]])
+
+    def login(**password: str) -> State:
+        return remote.create(create="echo in", connection=machine.address(privateKey=encrypted[1], **password))
+
+    assert login(privateKeyPassword="opensesame")["stdout"] == "in"
+    assert failure(login) == "ssh: this private key is passphrase protected"
+    assert failure(login, privateKeyPassword="wrong") == "x509: decryption password incorrect"
+    assert len(machine.connections) == 1
+
+
+def test_a_password_for_a_key_that_needs_none_is_told(remote: Resource, machine: Machine) -> None:
+    told = failure(remote.create, create="true", connection=machine.connection(privateKeyPassword="needless"))
+    assert told == "ssh: key is not password protected"
+
+
+def test_a_password_logs_in_and_a_wrong_one_does_not(remote: Resource, serve: Serve) -> None:
+    machine = serve(password="opensesame")
+    assert remote.create(create="echo in", connection=machine.address(password="opensesame"))["stdout"] == "in"
+    told = failure(remote.create, create="true", connection=machine.address(password="wrong"))
+    assert told == refused("password")
+
+
+def test_a_password_answers_every_question_of_a_keyboard_interactive_login(remote: Resource, serve: Serve) -> None:
+    machine = serve(answer="opensesame")
+    assert remote.create(create="echo in", connection=machine.address(password="opensesame"))["stdout"] == "in"
+    told = failure(remote.create, create="true", connection=machine.address(password="wrong"))
+    assert told == refused("keyboard-interactive")
+
+
+def test_a_password_is_tried_both_ways(remote: Resource, serve: Serve) -> None:
+    machine = serve(password="other", answer="opensesame")
+    assert remote.create(create="echo in", connection=machine.address(password="opensesame"))["stdout"] == "in"
+    assert machine.logins == ["root", "password", "keyboard-interactive"]
+    told = failure(remote.create, create="true", connection=machine.address(password="wrong"))
+    assert told == refused("password", "keyboard-interactive")
+
+
+def test_a_private_key_comes_before_a_password(
+    remote: Resource, serve: Serve, key: asyncssh.SSHKey, stranger: asyncssh.SSHKey
+) -> None:
+    machine = serve(authorized=[key], password="opensesame")
+    both = machine.connection(password="opensesame")
+    assert remote.create(create="echo in", connection=both)["stdout"] == "in"
+    assert "password" not in machine.logins
+    both = machine.address(privateKey=private(stranger), password="opensesame")
+    assert remote.create(create="echo in", connection=both)["stdout"] == "in"
+    assert machine.logins[-2:] == [stranger.get_fingerprint(), "password"]
+
+
+def test_without_any_credentials_no_login_is_tried(remote: Resource, machine: Machine) -> None:
+    assert failure(remote.create, create="true", connection=machine.address()) == refused()
+    assert remote.create(create="echo in", connection=machine.connection())["stdout"] == "in"
+
+
+def test_an_agent_s_key_logs_in(remote: Resource, machine: Machine, agent: str) -> None:
+    assert remote.create(create="echo in", connection=machine.address(agentSocketPath=agent))["stdout"] == "in"
+
+
+def test_the_agent_of_the_plugin_s_own_environment_is_used(plugin: Plugin, machine: Machine, agent: str) -> None:
+    with plugin.with_environment(SSH_AUTH_SOCK=agent).running() as other:
+        assert other.remote.create(create="echo in", connection=machine.address())["stdout"] == "in"
+        told = failure(other.remote.create, create="true", connection=machine.address(agentSocketPath="/no/agent"))
+    assert told == "dial unix /no/agent: connect: no such file or directory"
+
+
+def test_an_empty_agent_variable_is_none(plugin: Plugin, machine: Machine) -> None:
+    with plugin.with_environment(SSH_AUTH_SOCK="").running() as other:
+        assert other.remote.create(create="echo in", connection=machine.connection())["stdout"] == "in"
+
+
+def test_an_empty_agent_path_is_told(remote: Resource, machine: Machine) -> None:
+    told = failure(remote.create, create="true", connection=machine.connection(agentSocketPath=""))
+    assert told == "dial unix: missing address"
+
+
+def test_a_dead_agent_fails_every_login_even_with_a_private_key(
+    plugin: Plugin, machine: Machine, tmp_path: Path
+) -> None:
+    path = tmp_path / "agent"
+    told = f"dial unix {path}: connect: no such file or directory"
+    with plugin.with_environment(SSH_AUTH_SOCK=str(path)).running() as other:
+        assert failure(other.remote.create, create="true", connection=machine.connection()) == told
+    path.touch()
+    told = f"dial unix {path}: connect: connection refused"
+    assert (
+        failure(plugin.remote.create, create="true", connection=machine.connection(agentSocketPath=str(path))) == told
+    )
+    assert machine.connections == []
+    assert plugin.remote.create(create="echo in", connection=machine.connection())["stdout"] == "in"
+
+
+def test_beside_a_private_key_the_agent_s_keys_are_not_tried(
+    remote: Resource, machine: Machine, agent: str, stranger: asyncssh.SSHKey
+) -> None:
+    both = machine.address(privateKey=private(stranger), agentSocketPath=agent)
+    assert failure(remote.create, create="true", connection=both) == refused("publickey")
+    assert machine.logins == ["root", stranger.get_fingerprint()]
+    assert remote.create(create="echo in", connection=machine.address(agentSocketPath=agent))["stdout"] == "in"
+
+
+def test_a_password_comes_before_the_agent(remote: Resource, serve: Serve, key: asyncssh.SSHKey, agent: str) -> None:
+    machine = serve(authorized=[key], password="opensesame")
+    both = machine.address(password="opensesame", agentSocketPath=agent)
+    assert remote.create(create="echo in", connection=both)["stdout"] == "in"
+    assert machine.logins == ["root", "password"]
+    both = machine.address(password="wrong", agentSocketPath=agent)
+    assert remote.create(create="echo in", connection=both)["stdout"] == "in"
+    assert machine.logins[2:4] == ["root", "password"]
+    assert key.get_fingerprint() in machine.logins[4:]
+
+
+def test_without_a_pinned_host_key_any_is_accepted(remote: Resource, machine: Machine) -> None:
+    assert remote.create(create="echo in", connection=machine.connection())["stdout"] == "in"
+
+
+@pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"])
+def test_a_pinned_host_key_lets_that_machine_pass_and_no_other(
+    remote: Resource, serve: Serve, key: asyncssh.SSHKey, kind: str
+) -> None:
+    right, wrong = asyncssh.generate_private_key(kind), asyncssh.generate_private_key(kind)
+    machine = serve(host_keys=[right], authorized=[key])
+    assert remote.create(create="echo in", connection=machine.connection(hostKey=public(right)))["stdout"] == "in"
+    machine.logins.clear()
+    told = failure(remote.create, create="true", connection=machine.connection(hostKey=public(wrong)))
+    assert told == MISMATCH
+    assert machine.logins == [], "a wrong machine learns no user and no key"
+
+
+def test_a_pin_is_for_one_kind_of_host_key(remote: Resource, serve: Serve, key: asyncssh.SSHKey) -> None:
+    first, second = asyncssh.generate_private_key("ssh-ed25519"), asyncssh.generate_private_key("ecdsa-sha2-nistp256")
+    machine = serve(host_keys=[first, second], authorized=[key])
+    for one in (first, second):
+        assert remote.create(create="echo in", connection=machine.connection(hostKey=public(one)))["stdout"] == "in"
+    machine = serve(host_keys=[first], authorized=[key])
+    told = failure(remote.create, create="true", connection=machine.connection(hostKey=public(second)))
+    offers = "we offered: [ecdsa-sha2-nistp256], peer offered: [ssh-ed25519]"
+    assert told == f"{LOGIN}ssh: no common algorithm for host key; {offers}"
+    assert machine.logins == []
+
+
+def test_an_rsa_pin_asks_for_sha_1_which_sshd_offers_no_more(
+    remote: Resource, serve: Serve, key: asyncssh.SSHKey
+) -> None:
+    rsa = asyncssh.generate_private_key("ssh-rsa")
+    pin = {"hostKey": public(rsa)}
+    assert remote.create(create="echo in", connection=serve(host_keys=[rsa], authorized=[key]).connection(**pin))
+    rsa.sig_algorithms = (b"rsa-sha2-512", b"rsa-sha2-256")  # as sshd offers since 8.8
+    machine = serve(host_keys=[rsa], authorized=[key])
+    told = failure(remote.create, create="true", connection=machine.connection(**pin))
+    offers = "we offered: [ssh-rsa], peer offered: [rsa-sha2-512 rsa-sha2-256]"
+    assert told == f"{LOGIN}ssh: no common algorithm for host key; {offers}"
+    assert remote.create(create="echo in", connection=machine.connection())["stdout"] == "in"
+
+
+@pytest.mark.parametrize("around", ["{} root@web1", "  {}", "# a comment\n\n{}", "no-pty {}", "{}\n", "{}\nrubbish"])
+def test_a_pin_is_one_line_as_in_authorized_keys(
+    remote: Resource, machine: Machine, host_key: asyncssh.SSHKey, stranger: asyncssh.SSHKey, around: str
+) -> None:
+    pin = machine.connection(hostKey=around.format(public(host_key)))
+    assert remote.create(create="echo in", connection=pin)["stdout"] == "in"
+    pin = machine.connection(hostKey=around.format(public(stranger)))
+    assert failure(remote.create, create="true", connection=pin) == MISMATCH
+
+
+@pytest.mark.parametrize("text", ["", "no key", "ssh-ed25519", "ssh-ed25519 AAAA", "# {}", "SHA256:abc"])
+def test_a_pin_that_is_no_key_is_told_before_anything_is_dialled(
+    remote: Resource, machine: Machine, host_key: asyncssh.SSHKey, text: str
+) -> None:
+    pin = machine.connection(hostKey=text.format(public(host_key)))
+    # The official plugin adds what its parser made of the line.
+    assert failure(remote.create, create="true", connection=pin).startswith(
+        "failed to parse host key: ssh: no key found"
+    )
+    assert machine.connections == []
+
+
+def test_a_known_hosts_line_is_passed_over_to_its_key(
+    remote: Resource, machine: Machine, host_key: asyncssh.SSHKey, stranger: asyncssh.SSHKey
+) -> None:
+    pin = machine.connection(hostKey=f"127.0.0.1 {public(host_key)}")
+    assert remote.create(create="echo in", connection=pin)["stdout"] == "in"
+    pin = machine.connection(hostKey=f"127.0.0.1 {public(stranger)}")
+    assert failure(remote.create, create="true", connection=pin) == MISMATCH
