@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 import pytest
 
-from tests.contract.plugin import STAND_IN, Engine, Message, Plugin, Resource, official
-from tests.contract.sshd import Machine, private
+from tests.contract.plugin import STAND_IN, Engine, Message, Plugin, official
+from tests.contract.sshd import HOST, Machine, private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.contract.resource import Resource
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +88,14 @@ def serve(host_key: asyncssh.SSHKey) -> Iterator[Callable[..., Machine]]:
 @pytest.fixture
 def machine(serve: Callable[..., Machine], key: asyncssh.SSHKey) -> Machine:
     return serve(authorized=[key])
+
+
+@pytest.fixture
+def closed() -> Iterator[int]:
+    """Keep a port of this machine where nothing listens."""
+    with socket.socket() as one:
+        one.bind((HOST, 0))
+        yield one.getsockname()[1]
 
 
 @pytest.fixture

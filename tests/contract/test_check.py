@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.contract.plugin import SIGNATURE, UNKNOWN, Plugin, Resource, secret
+from tests.contract.resource import SIGNATURE, UNKNOWN, Resource, secret
 
 if TYPE_CHECKING:
     from tests.contract.sshd import Machine
@@ -20,10 +20,6 @@ def opened(value: Any) -> Any:
     assert isinstance(value, dict)
     assert SIGNATURE in value, "not secret"
     return value["value"]
-
-
-def test_the_version_is_1_2_1(plugin: Plugin) -> None:
-    assert plugin.version() == "1.2.1"
 
 
 def test_a_connection_is_a_secret_as_a_whole_with_its_defaults(remote: Resource) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.plugin import UNKNOWN, Difference, Resource, secret
+from tests.contract.resource import UNKNOWN, Difference, Resource, secret
 
 HOST = {"host": "10.0.0.21"}
 OLD: dict[str, Any] = {

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contract.plugin import UNKNOWN, Failed, Plugin, Resource, failure
+from tests.contract.resource import UNKNOWN, Failed, Resource, failure
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.contract.plugin import Plugin
     from tests.contract.sshd import Machine
 
 
@@ -163,6 +164,18 @@ def test_a_preview_of_an_update_runs_nothing_and_knows_no_outputs(command: Resou
 def test_a_preview_of_an_update_with_no_change_knows_the_outputs(command: Resource) -> None:
     made = command.create(create="echo old")
     assert command.previewed().update(made, create="echo old")["stdout"] == "old"
+
+
+def test_a_preview_of_an_update_that_only_adds_an_input_knows_the_outputs(command: Resource) -> None:
+    made = command.create(create="echo old")
+    assert command.previewed().update(made, create="echo old", update="echo new")["stdout"] == "old"
+    assert command.previewed().update(made, update="echo new")["stdout"] == UNKNOWN
+
+
+def test_an_update_takes_an_ignored_input_from_the_state(command: Resource) -> None:
+    made = command.create(create="cat", stdin="old")
+    assert command.update(made, create="cat", stdin="new", ignoring=["stdin"])["stdout"] == "old"
+    assert command.update(made, create="cat", stdin="new")["stdout"] == "new"
 
 
 def test_refresh_sees_nothing(command: Resource, note: Path) -> None:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.contract.plugin import Failed, Plugin, Resource, failure
+from tests.contract.resource import Failed, Resource, failure
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.contract.plugin import Plugin
 
 
 def test_a_failure_tells_status_command_and_everything_printed(local: Resource) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contract.plugin import ERROR, WARNING, Message, Plugin, Resource, failure
+from tests.contract.plugin import ERROR, WARNING, Message, Plugin
+from tests.contract.resource import Resource, failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,9 +119,9 @@ def test_outputs_before_are_not_even_offered_on_request(
     remote: Resource, serve: Callable[..., Machine], key: asyncssh.SSHKey, messages: list[Message]
 ) -> None:
     machine = serve(authorized=[key], refuses=("env",))
-    inputs = {"addPreviousOutputInEnv": False, "logging": "none", "connection": machine.connection()}
-    made = remote.create(create="echo out", **inputs)
-    assert remote.update(made, create="echo ran", **inputs)["stdout"] == "ran"
+    quiet = remote.with_always(addPreviousOutputInEnv=False, logging="none", connection=machine.connection())
+    made = quiet.create(create="echo out")
+    assert quiet.update(made, create="echo ran")["stdout"] == "ran"
     assert messages == []
 
 
