@@ -168,7 +168,7 @@ def test_a_running_command_can_be_neither_timed_out_nor_cancelled(
 ) -> None:
     begun = tmp_path / "begun"
     told: list[str] = []
-    command = f"touch {begun}; sleep 1.5; echo done"
+    command = f"touch {begun}; sleep 1.2; echo done"
     with plugin.with_environment().running() as other:
         work = threading.Thread(
             target=lambda: told.append(
