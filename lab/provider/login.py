@@ -13,6 +13,7 @@ import asyncssh
 from lab.provider.work import CommandError
 
 NO_KEY = "ssh: no key found"
+UNKNOWN_FORM = "ENCRYPTED PRIVATE KEY"
 
 
 @dataclass
@@ -62,31 +63,29 @@ async def agent_answers(target: Login) -> None:
 def _private_key(text: str | None, password: str | None) -> asyncssh.SSHKey | None:
     if text is None:
         return None
+    if UNKNOWN_FORM in text:  # asyncssh could read it, the official plugin cannot
+        unknown = f'ssh: unsupported key type "{UNKNOWN_FORM}"'
+        raise CommandError(unknown if password is None else "ssh: not an encrypted key")
     try:
-        key = asyncssh.import_private_key(text, password)
-    except asyncssh.KeyEncryptionError as error:
-        if password is None:
-            raise CommandError("ssh: this private key is passphrase protected") from error
-        if "bcrypt" in str(error):
-            raise CommandError(f"{error}; run: pip install bcrypt") from error
-        raise CommandError("x509: decryption password incorrect") from error
+        key = asyncssh.import_private_key(text)
     except asyncssh.KeyImportError as error:
-        if password is not None and "decrypt" in str(error):
-            raise CommandError("x509: decryption password incorrect") from error
-        if "passphrase" in str(error).lower():
-            raise CommandError("ssh: this private key is passphrase protected") from error
-        raise CommandError(NO_KEY) from error
-    if password is not None and "ENCRYPTED" not in text and not _encrypted_openssh(text):
+        if "passphrase" not in str(error).lower():
+            raise CommandError(NO_KEY) from error
+        return _decrypted(text, password)
+    if password is not None:
         raise CommandError("ssh: key is not password protected")
     return key
 
 
-def _encrypted_openssh(text: str) -> bool:
+def _decrypted(text: str, password: str | None) -> asyncssh.SSHKey:
+    if password is None:
+        raise CommandError("ssh: this private key is passphrase protected")
     try:
-        asyncssh.import_private_key(text)
-    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
-        return True
-    return False
+        return asyncssh.import_private_key(text, password)
+    except (asyncssh.KeyEncryptionError, asyncssh.KeyImportError) as error:
+        if "bcrypt" in str(error):
+            raise CommandError(f"{error}; run: pip install bcrypt") from error
+        raise CommandError("x509: decryption password incorrect") from error
 
 
 def _host_key(text: str | None) -> asyncssh.SSHKey | None:

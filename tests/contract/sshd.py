@@ -97,7 +97,7 @@ class Machine:
 
     async def _execute(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Run the command in /bin/sh, as a login shell would; three words order faults instead."""
-        command = process.command or ""
+        command = "a login shell" if process.command is None else process.command
         self.commands.append(command)
         if command.startswith("exit-signal "):
             _, name, *text = command.split(" ", 2)

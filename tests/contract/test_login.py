@@ -86,6 +86,18 @@ def test_a_password_for_a_key_that_needs_none_is_told(remote: Resource, machine:
     assert told == "ssh: key is not password protected"
 
 
+def test_an_encrypted_private_key_in_pkcs_8_form_is_not_read(
+    remote: Resource, serve: Serve, encrypted: tuple[asyncssh.SSHKey, str]
+) -> None:
+    machine = serve(authorized=[encrypted[0]])
+    text = encrypted[0].export_private_key("pkcs8-pem", "opensesame").decode()
+    told = failure(remote.create, create="true", connection=machine.address(privateKey=text))
+    assert told == 'ssh: unsupported key type "ENCRYPTED PRIVATE KEY"'
+    known = machine.address(privateKey=text, privateKeyPassword="opensesame")
+    assert failure(remote.create, create="true", connection=known) == "ssh: not an encrypted key"
+    assert remote.create(create="echo in", connection=machine.connection())["stdout"] == "in"
+
+
 def test_a_password_logs_in_and_a_wrong_one_does_not(remote: Resource, serve: Serve) -> None:
     machine = serve(password="opensesame")
     assert remote.create(create="echo in", connection=machine.address(password="opensesame"))["stdout"] == "in"
