@@ -6,13 +6,13 @@ import contextlib
 import os
 import socket
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
 import pytest
 
 from tests.contract.plugin import STAND_IN, Engine, Message, Plugin, official
+from tests.contract.resource import wait_until
 from tests.contract.sshd import HOST, Machine, private
 
 if TYPE_CHECKING:
@@ -90,6 +90,20 @@ def machine(serve: Callable[..., Machine], key: asyncssh.SSHKey) -> Machine:
     return serve(authorized=[key])
 
 
+@pytest.fixture(params=["local", "remote"])
+def command(request: pytest.FixtureRequest, plugin: Plugin, machine: Machine) -> Resource:
+    """Take what holds for both kinds of command resource."""
+    if request.param == "local":
+        return plugin.local
+    return plugin.remote.with_always(connection=machine.connection())
+
+
+@pytest.fixture
+def note(tmp_path: Path) -> Path:
+    """Name a file for commands to write to."""
+    return tmp_path / "note"
+
+
 @pytest.fixture
 def closed() -> Iterator[int]:
     """Keep a port of this machine where nothing listens."""
@@ -104,8 +118,7 @@ def agent(tmp_path: Path, key: asyncssh.SSHKey) -> Iterator[str]:
     path = tmp_path / "agent"
     with subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL) as process:
         try:
-            while not path.exists():
-                time.sleep(0.01)
+            wait_until(path.exists)
             environment = {**os.environ, "SSH_AUTH_SOCK": str(path)}
             subprocess.run(["ssh-add", "-q", "-"], input=private(key), text=True, check=True, env=environment)
             yield str(path)

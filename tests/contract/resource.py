@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,14 @@ def failure(work: Callable[..., object], *arguments: Any, **inputs: Any) -> str:
     except Failed as failed:
         return failed.text
     raise AssertionError("did not fail")
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    """Wait, for a few seconds at most."""
+    until = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.01)
 
 
 @dataclass(frozen=True)

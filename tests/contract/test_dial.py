@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.contract.plugin import INFO, Message, Plugin
-from tests.contract.resource import Resource, failure
+from tests.contract.resource import Resource, failure, wait_until
 from tests.contract.sshd import HOST, Machine, private, public
 
 if TYPE_CHECKING:
@@ -134,8 +134,7 @@ def test_tries_end_when_all_work_is_cancelled(
             target=lambda: told.append(failure(other.remote.create, create="true", connection=endless))
         )
         work.start()
-        while not messages:
-            time.sleep(0.01)
+        wait_until(lambda: bool(messages))
         other.cancel()
         work.join()
     assert told == ["context canceled"]

@@ -112,6 +112,6 @@ def test_an_ignored_input_makes_no_difference(remote: Resource) -> None:
 
 def test_a_command_of_this_machine_differs_the_same_way(local: Resource) -> None:
     old = {"create": "old", "dir": "/", "interpreter": ["sh", "-c"], "triggers": ["old"]}
-    found = local.diff(old, {**old, "dir": "/tmp", "interpreter": ["bash", "-c"]})  # noqa: S108 (nothing is written)
+    found = local.diff(old, {**old, "dir": "/usr", "interpreter": ["bash", "-c"]})
     assert found == Difference({"dir": "UPDATE", "interpreter[0]": "UPDATE"}, [], ["dir", "interpreter"], False)
     assert local.diff(old, {**old, "triggers": None}).replaces == ["triggers"]

@@ -11,22 +11,6 @@ from tests.contract.resource import UNKNOWN, Failed, Resource, failure
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.contract.plugin import Plugin
-    from tests.contract.sshd import Machine
-
-
-@pytest.fixture(params=["local", "remote"])
-def command(request: pytest.FixtureRequest, plugin: Plugin, machine: Machine) -> Resource:
-    if request.param == "local":
-        return plugin.local
-    return plugin.remote.with_always(connection=machine.connection())
-
-
-@pytest.fixture
-def note(tmp_path: Path) -> Path:
-    """Name a file for commands to write to."""
-    return tmp_path / "note"
-
 
 def test_create_runs_the_command_and_keeps_both_streams(command: Resource) -> None:
     made = command.create(create="echo out; echo problem >&2")
@@ -183,29 +167,3 @@ def test_refresh_sees_nothing(command: Resource, note: Path) -> None:
     note.unlink()
     assert command.read(made) == made
     assert not note.exists()
-
-
-PREVIOUS = 'echo "$PULUMI_COMMAND_STDOUT,$PULUMI_COMMAND_STDERR"'
-
-
-def test_the_outputs_before_are_in_the_environment_of_update_and_delete(command: Resource, note: Path) -> None:
-    made = command.create(create="echo out; echo problem >&2", delete=f"{PREVIOUS} > {note}")
-    command.delete(made)
-    assert note.read_text() == "out,problem\n"
-    assert command.update(made, create=PREVIOUS)["stdout"] == "out,problem"
-
-
-def test_the_outputs_before_are_kept_out_of_the_environment_on_request(command: Resource, note: Path) -> None:
-    made = command.create(create="echo out", delete=f"{PREVIOUS} > {note}", addPreviousOutputInEnv=False)
-    command.delete(made)
-    assert note.read_text() == ",\n"
-    assert command.update(made, create=PREVIOUS, addPreviousOutputInEnv=False)["stdout"] == ","
-
-
-def test_create_has_no_outputs_before(command: Resource) -> None:
-    assert command.create(create=PREVIOUS)["stdout"] == ","
-
-
-def test_environment_adds_variables(command: Resource) -> None:
-    made = command.create(create='echo "$ONE $TWO"', environment={"ONE": "1", "TWO": "zwei  2"})
-    assert made["stdout"] == "1 zwei  2"

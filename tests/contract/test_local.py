@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.contract.resource import Failed, Resource, failure
+from tests.contract.resource import Failed, Resource, failure, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,8 +134,7 @@ def test_cancel_kills_what_runs_and_lets_nothing_new_start(plugin: Plugin, tmp_p
         command = f"touch {begun}; exec sleep 5"
         work = threading.Thread(target=lambda: told.append(failure(other.local.create, create=command)))
         work.start()
-        while not begun.exists():
-            time.sleep(0.01)
+        wait_until(begun.exists)
         assert other.local.create(create="echo lives")["stdout"] == "lives"
         other.cancel()
         work.join()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contract.plugin import ERROR, WARNING, Message, Plugin
-from tests.contract.resource import Resource, failure
+from tests.contract.resource import Resource, failure, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
 
     import asyncssh
 
+    from tests.contract.plugin import Plugin
     from tests.contract.sshd import Machine
 
 
@@ -87,44 +86,6 @@ def test_a_machine_that_runs_no_commands_is_told(
     assert told == 'ssh: command echo a failed: running "echo a":\n'
 
 
-def test_refused_environment_is_fatal(
-    remote: Resource, serve: Callable[..., Machine], key: asyncssh.SSHKey, messages: list[Message]
-) -> None:
-    machine = serve(authorized=[key], refuses=("env",))
-    told = failure(remote.create, create="echo ran", environment={"ONE": "1"}, connection=machine.connection())
-    assert told == 'could not set environment variable "ONE": ssh: setenv failed'
-    assert machine.commands == []
-    assert [(one.severity, one.passing) for one in messages] == [(ERROR, False)]
-    assert messages[0].text.startswith("Unable to set 'ONE'.")
-    assert "AcceptEnv" in messages[0].text
-    assert remote.create(create="echo ran", connection=machine.connection())["stdout"] == "ran"
-
-
-def test_refused_outputs_before_are_a_warning(
-    remote: Resource, serve: Callable[..., Machine], key: asyncssh.SSHKey, messages: list[Message]
-) -> None:
-    machine = serve(authorized=[key], refuses=("env",))
-    made = remote.create(create="echo out; echo problem >&2", logging="none", connection=machine.connection())
-    assert messages == []
-    updated = remote.update(made, create="echo ran", logging="none", connection=machine.connection())
-    assert updated["stdout"] == "ran"
-    assert [(one.severity, one.passing) for one in messages] == [(WARNING, False)] * 2
-    assert [one.text.partition(".")[0] for one in messages] == [
-        "Unable to set 'PULUMI_COMMAND_STDOUT'",
-        "Unable to set 'PULUMI_COMMAND_STDERR'",
-    ]
-
-
-def test_outputs_before_are_not_even_offered_on_request(
-    remote: Resource, serve: Callable[..., Machine], key: asyncssh.SSHKey, messages: list[Message]
-) -> None:
-    machine = serve(authorized=[key], refuses=("env",))
-    quiet = remote.with_always(addPreviousOutputInEnv=False, logging="none", connection=machine.connection())
-    made = quiet.create(create="echo out")
-    assert quiet.update(made, create="echo ran")["stdout"] == "ran"
-    assert messages == []
-
-
 def test_a_changed_connection_runs_on_the_new_machine_and_cleans_nothing_on_the_old(
     remote: Resource, serve: Callable[..., Machine], key: asyncssh.SSHKey
 ) -> None:
@@ -157,10 +118,7 @@ def test_each_command_has_a_connection_of_its_own_open_until_the_plugin_ends(plu
         for _ in range(3):
             other.remote.create(create="true", connection=machine.connection())
         assert len(machine.connections) == machine.open_connections == 3
-    until = time.monotonic() + 5
-    while machine.open_connections and time.monotonic() < until:
-        time.sleep(0.01)
-    assert machine.open_connections == 0
+    wait_until(lambda: machine.open_connections == 0)
 
 
 def test_a_running_command_can_be_neither_timed_out_nor_cancelled(
@@ -176,33 +134,7 @@ def test_a_running_command_can_be_neither_timed_out_nor_cancelled(
             )
         )
         work.start()
-        while not begun.exists():
-            time.sleep(0.01)
+        wait_until(begun.exists)
         other.cancel()
         work.join()
     assert told == ["done"]
-
-
-SPEAKS = "echo out; sleep 0.05; echo problem >&2"
-
-
-@pytest.mark.parametrize("kind", ["local", "remote"])
-@pytest.mark.parametrize(
-    ("logging", "shown"),
-    [
-        ({}, {"out", "problem"}),
-        ({"logging": "stdoutAndStderr"}, {"out", "problem"}),
-        ({"logging": "stdout"}, {"out"}),
-        ({"logging": "stderr"}, {"problem"}),
-        ({"logging": "none"}, set()),
-    ],
-)
-def test_output_passes_over_the_console_as_far_as_logging_allows(
-    plugin: Plugin, machine: Machine, messages: list[Message], kind: str, logging: dict[str, str], shown: set[str]
-) -> None:
-    resource: Resource = getattr(plugin, kind)
-    connection = {"connection": machine.connection()} if kind == "remote" else {}
-    made = resource.create(create=SPEAKS, **connection, **logging)
-    assert (made["stdout"], made["stderr"]) == ("out", "problem")
-    assert {one.text for one in messages} == shown
-    assert all(one.passing for one in messages)
