@@ -217,14 +217,15 @@ def load() -> Settings:
     if whole is None or errors:
         file = f"stacks/Pulumi.{pulumi.get_stack()}.yaml"
         raise pulumi.RunError(f"{len(errors)} errors in {file}; nothing was connected to:\n  " + "\n  ".join(errors))
-    return arguments(whole, credentials, config.get_secret("tunnelPrivateKey"))
+    tunnel_key = config.get_secret("tunnelPrivateKey") if config.get("tunnelPrivateKey") else None
+    return arguments(whole, credentials, tunnel_key)
 
 
 def _credentials(config: pulumi.Config, ssh: Ssh) -> dict[str, Any]:
     """Return the admin's credentials: the secret, a file, or the agent."""
     found: dict[str, Any] = {}
-    if sudo := config.get_secret("sudoPassword"):
-        found["sudo_password"] = sudo
+    if config.get("sudoPassword"):
+        found["sudo_password"] = config.get_secret("sudoPassword")
     if given := config.get("sshPrivateKey"):
         return found | {"private_key": pulumi.Output.secret(_named_key("the secret sshPrivateKey", given))}
     if ssh.private_key_path is None and os.environ.get("SSH_AUTH_SOCK"):

@@ -1,13 +1,15 @@
 """Settings are refused as a whole, before any connection, each with its path, value, rule and remedy."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from components import rules
-from stacks.settings import arguments, check
+from stacks.settings import Whole, arguments, check
 
 KEY = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 
@@ -143,3 +145,17 @@ def test_no_error_about_a_private_key_holds_any_of_it() -> None:
     with pytest.raises(ValueError, match="is no OpenSSH private key") as caught:
         rules.private_key(planted)
     assert "PLANTED" not in str(caught.value)
+
+
+def test_pulumi_is_told_of_every_key_and_asks_for_none_but_the_servers() -> None:
+    declared = yaml.safe_load((Path(__file__).parents[2] / "Pulumi.yaml").read_text())["config"]
+    plain = {f"metrics-tunnel:{field.alias or name}" for name, field in Whole.model_fields.items()}
+    assert plain == {key for key, one in declared.items() if not one.get("secret")}
+    assert [key for key, one in declared.items() if "default" not in one] == ["metrics-tunnel:prometheus"]
+    assert all(one["description"] for one in declared.values())
+
+
+def test_a_default_that_pulumi_fills_in_counts_as_unset() -> None:
+    declared = yaml.safe_load((Path(__file__).parents[2] / "Pulumi.yaml").read_text())["config"]
+    filled = {key.partition(":")[2]: one["default"] for key, one in declared.items() if one.get("default", "") != ""}
+    assert check({**filled, **stack()}) == check(stack())
