@@ -9,7 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from components import rules
-from stacks.settings import Whole, arguments, check
+from stacks.credentials import Credentials
+from stacks.models import Whole
+from stacks.settings import arguments, check
 
 KEY = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 
@@ -26,7 +28,7 @@ def test_a_plain_stack_is_accepted_and_arrives_as_it_was_written() -> None:
     whole, errors = check(stack({"user": "deploy", "labels": {"env": "prod"}}, scrape={"job": "linux"}))
     assert not errors
     assert whole is not None
-    settings = arguments(whole, {"private_key": "k"}, None)
+    settings = arguments(whole, Credentials({None: {"private_key": "k"}}))
     host = settings.hosts["web1"]
     assert host["connection"]["user"] == "deploy"
     assert host["connection"]["host_key"] == KEY
@@ -46,7 +48,7 @@ def test_a_plain_stack_is_accepted_and_arrives_as_it_was_written() -> None:
         ({"address": "$(id)"}, "hosts.web1.address"),
         ({"address": "fe80::1%eth0"}, "hosts.web1.address"),
         ({"address": "10.0.0.256"}, "hosts.web1.address"),
-        ({"address": "local"}, ""),
+        ({"address": "local"}, "hosts.web1.address"),
         ({"address": 5}, "hosts.web1.address"),
         ({"user": "-oProxyCommand=x"}, "hosts.web1.user"),
         ({"user": "root;id"}, "hosts.web1.user"),
@@ -99,7 +101,7 @@ def test_a_wrong_value_of_a_host_is_refused_with_its_path(given: dict[str, Any],
         ({"rotation": True}, "rotation"),
         ({"detectDrift": "no"}, "detectDrift"),
         ({"prometheus": {}}, "prometheus"),
-        ({"prometheus": {"Mon 1": machine()}}, "prometheus.Mon 1"),
+        ({"prometheus": {"Mon 1": machine()}}, 'prometheus["Mon 1"]'),
         ({"prometheus": {"mon1": machine(configFile="/etc/../x")}}, "prometheus.mon1.configFile"),
         ({"prometheus": {"mon1": machine(configFile="x.yml")}}, "prometheus.mon1.configFile"),
         ({"prometheus": {"mon1": machine(url="http://u:p@x/")}}, "prometheus.mon1.url"),
@@ -120,7 +122,9 @@ def test_all_errors_come_at_once() -> None:
 
 def test_two_hosts_on_one_listen_are_refused() -> None:
     one = {"exporters": {"node": {"port": 9100, "listen": "127.0.0.1:7080"}}}
-    _, errors = check({"prometheus": {"mon1": machine()}, "hosts": {"a": machine(**one), "b": machine(**one)}})
+    _, errors = check(
+        {"prometheus": {"mon1": machine()}, "hosts": {"a": machine(**one), "b": machine(address="10.0.0.11", **one)}}
+    )
     assert len(errors) == 1
     assert errors[0].startswith("hosts.b.exporters.node.listen: '127.0.0.1:7080' is that of hosts.a.exporters.node")
 
@@ -137,12 +141,12 @@ def test_a_missing_host_key_is_taken_from_known_hosts_or_refused(
     whole, errors = check(without)
     assert not errors
     assert whole is not None
-    assert arguments(whole, {}, None).servers["mon1"]["connection"]["host_key"] == KEY
+    assert arguments(whole, Credentials({None: {}})).servers["mon1"]["connection"]["host_key"] == KEY
 
 
 def test_no_error_about_a_private_key_holds_any_of_it() -> None:
     planted = "-----BEGIN OPENSSH PRIVATE KEY-----\nPLANTEDSECRET\n-----END OPENSSH PRIVATE KEY-----"
-    with pytest.raises(ValueError, match="is no OpenSSH private key") as caught:
+    with pytest.raises(ValueError, match="is no private key") as caught:
         rules.private_key(planted)
     assert "PLANTED" not in str(caught.value)
 
