@@ -63,6 +63,13 @@ def port(value: int) -> int:
     return value
 
 
+def rotation(value: int) -> int:
+    """Return the count of a key's rotations; it becomes part of file names."""
+    if not 1 <= value <= 1000000:  # noqa: PLR2004 - the bound that the error names
+        raise ValueError("is no rotation; use a whole number from 1 to 1000000")
+    return value
+
+
 def user(value: str) -> str:
     """Return a login name."""
     if not _USER.fullmatch(value):

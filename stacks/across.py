@@ -77,8 +77,11 @@ def _listens(whole: Whole) -> Iterator[str]:
     for name, host in whole.hosts.items():
         if host.listen and len(host.exporters) > 1:
             continue
-        for key, exporter in host.exporters.items():
+        ports = [one.port for one in host.exporters.values()]
+        for index, (key, exporter) in enumerate(host.exporters.items()):
             path = f"hosts.{name}.exporters.{key}"
+            if not exporter.listen and exporter.port in ports[:index]:
+                continue  # one port, one default: that is told already
             try:
                 listen = listen_of(name, host, exporter)
             except ValueError as error:

@@ -100,7 +100,7 @@ class Whole(_Model):
     hosts: dict[Name, Host] = {}
     ssh: Ssh = Ssh(privateKeyPath=None)
     scrape: Scrape = Scrape()
-    rotation: Annotated[int, Field(ge=1, le=1000000)] = 1
+    rotation: Annotated[int, AfterValidator(rules.rotation)] = 1
     detect_drift: bool = Field(default=True, alias="detectDrift")
 
     def machines(self) -> Iterator[tuple[str, Machine]]:

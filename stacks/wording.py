@@ -37,11 +37,10 @@ def line(error: Mapping[str, Any]) -> str:
         return f"{where}: is missing; add it"
     if kind == "extra_forbidden":
         return f"{where}: {_unknown(steps)}"
-    if kind in _DUE:
-        due, remedy = _DUE[kind]
-        remedy = "give a value, or take the key out" if given is None else remedy
-        return f"{where}: {shown(given)} stands where {due} is due; {remedy}"
-    return f"{where}: {shown(given)} is out of bounds ({error['msg']}); mend it"
+    due, remedy = _DUE.get(kind) or ("something else", error["msg"])
+    remedy = "give a value, or take the key out" if given is None else remedy
+    what = "a text" if isinstance(given, str) and due in ("a map", "a list") else shown(given)
+    return f"{where}: {what} stands where {due} is due; {remedy}"
 
 
 def path(steps: Sequence[Any]) -> str:
