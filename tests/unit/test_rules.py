@@ -24,7 +24,7 @@ def public(key: Any) -> str:
 KEY = public(Ed25519PrivateKey.generate())
 ECDSA = [public(generate_private_key(curve)) for curve in (SECP256R1(), SECP384R1(), SECP521R1())]
 RSA = public(generate_rsa(65537, 2048))
-LOGIN = Credentials({None: {}, "~/.ssh/id_ed25519": {}, "/root/my key": {}})
+LOGIN = Credentials({None: {}})
 
 # Strings that are nothing but trouble, for every setting that holds text.
 HOSTILE = [

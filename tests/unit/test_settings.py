@@ -356,3 +356,9 @@ def test_the_readme_tells_of_every_setting_and_secret() -> None:
     keys = {field.alias or name for model in models for name, field in model.model_fields.items()}
     assert not [key for key in {*keys, *SECRETS} if f"`{key}" not in settings]
     assert not [key for key in SECRETS if f"`pulumi config set --secret metrics-tunnel:{key}" not in settings]
+
+
+def test_the_example_is_accepted_once_its_keys_are_written() -> None:
+    text = (Path(__file__).parents[2] / "stacks" / "Pulumi.example.yaml").read_text()
+    config = yaml.safe_load(text.replace("ssh-ed25519 AAAA...", KEY))["config"]
+    assert not check({key.removeprefix("metrics-tunnel:"): value for key, value in config.items()})[1]
