@@ -29,14 +29,23 @@ def engine() -> Iterator[Engine]:
         yield one
 
 
-@pytest.fixture(scope="session", params=["stand-in", "official"])
+PLUGINS = {"stand-in": STAND_IN}
+if os.access(official(), os.X_OK):
+    PLUGINS["official"] = [str(official())]
+
+
+def pytest_report_header() -> str:
+    here = (
+        "and the official plugin"
+        if "official" in PLUGINS
+        else "alone; METRICS_TUNNEL_COMMAND_PLUGIN may name the official"
+    )
+    return f"contract: the stand-in {here}"
+
+
+@pytest.fixture(scope="session", params=PLUGINS)
 def plugin(request: pytest.FixtureRequest, engine: Engine) -> Iterator[Plugin]:
-    command = STAND_IN
-    if request.param == "official":
-        if not os.access(official(), os.X_OK):
-            pytest.skip("the official command plugin is not installed; METRICS_TUNNEL_COMMAND_PLUGIN may name it")
-        command = [str(official())]
-    with Plugin(command, engine.address).running() as one:
+    with Plugin(PLUGINS[request.param], engine.address).running() as one:
         yield one
 
 

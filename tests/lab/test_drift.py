@@ -3,11 +3,11 @@
 import re
 
 import pytest
-from drifts import DRIFTS, PROMETHEUS, Drift
 
 from lab import layouts, picture
 from lab.hosts import Host, Lab, wait
 from lab.project import DRIFT, Project, settings
+from tests.lab.drifts import DRIFTS, PROMETHEUS, Drift
 
 
 @pytest.fixture(scope="module")
