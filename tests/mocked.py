@@ -4,6 +4,9 @@ No machine is contacted: `Machine.ask` is answered from here.
 """
 
 import asyncio
+import base64
+import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +21,6 @@ from components import MonitoredHost, PrometheusServer
 from components.machine import Machine
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7mjxwKQrMwGd3Fq4SVXn5uHFsGCA1HPdKmSeAbmN0q"
-PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl metrics-tunnel"
 
 UNKNOWN = object()
 """An input that is not known before something else is made."""
@@ -72,6 +74,12 @@ class Deployment:
         """Return the owner that a resource's command carries."""
         found: str = self.resources[name].inputs["create"].split()[-2]
         return found
+
+
+def public_key(name: str) -> str:
+    """Return the public key line that the keypair of this name prints here."""
+    wire = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + hashlib.sha256(name.encode()).digest()
+    return f"ssh-ed25519 {base64.b64encode(wire).decode()} {name}"
 
 
 def generation(part: str, token: str) -> str:
@@ -165,7 +173,8 @@ def _args(address: str, more: Mapping[str, Any]) -> dict[str, Any]:
 
 class _Mocks(mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        return f"{args.name}-id", {**args.inputs, "stdout": f"{PUBLIC_KEY}-{args.name}", "stderr": ""}
+        key = re.search(r"^PART=keypair-(\S+)$", str(_bare(args.inputs.get("stdin"))), re.MULTILINE)
+        return f"{args.name}-id", {**args.inputs, "stdout": public_key(key[1]) if key else "", "stderr": ""}
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         raise NotImplementedError(args.token)

@@ -8,7 +8,7 @@ import pulumi
 import pytest
 
 from components import MonitoredHost, PrometheusServer
-from tests.mocked import HOST_KEY, PUBLIC_KEY, Deployment, Resource, deploy, exporter, fleet
+from tests.mocked import HOST_KEY, Deployment, Resource, deploy, exporter, fleet, public_key
 
 COMMAND = "command:remote:Command"
 TWO: dict[str, dict[str, Any]] = {"mon1": {}, "mon2": {}}
@@ -122,8 +122,8 @@ def test_only_the_public_key_flows_from_part_to_part_as_data() -> None:
         (key, source) for one in commands(done).values() for key, names in one.data_from.items() for source in names
     }
     assert flows == {("stdin", "mon1-keypair"), ("stdin", "mon2-keypair")}
-    assert f"{PUBLIC_KEY}-mon1-keypair" in done.resources["web1-authorized-key-mon1"].inputs["stdin"]
-    assert f"{PUBLIC_KEY}-mon2-keypair" in done.resources["web1-authorized-key-mon2"].inputs["stdin"]
+    assert public_key("metrics-tunnel-test-mon1-1") in done.resources["web1-authorized-key-mon1"].inputs["stdin"]
+    assert public_key("metrics-tunnel-test-mon2-1") in done.resources["web1-authorized-key-mon2"].inputs["stdin"]
 
 
 def test_every_command_updates_as_it_creates_logs_nothing_and_gets_no_earlier_output() -> None:
