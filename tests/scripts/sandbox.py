@@ -134,6 +134,15 @@ class Sandbox:
         """Return a file's text with its paths as the machine sees them."""
         return (self.root / path).read_text().replace(str(self.root), "")
 
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Change a file's text in place. Absolute paths stand as the machine sees them."""
+        text = (self.root / path).read_text()
+        here = f"{self.root}/"
+        if _ABSOLUTE.sub(here, old) in text:
+            old, new = _ABSOLUTE.sub(here, old), _ABSOLUTE.sub(here, new)
+        assert old in text
+        self.write(path, text.replace(old, new))
+
     def calls(self, word: str = "") -> list[str]:
         """Return what was asked of the fakes, by a word in it."""
         file = self.root / "fake/calls"
