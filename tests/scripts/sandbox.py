@@ -161,7 +161,7 @@ class Sandbox:
         unit = f"{name}.service"
         self.write(
             f"usr/lib/systemd/system/{unit}",
-            f"[Service]\nEnvironmentFile=/etc/default/{name}\nExecStart=/usr/bin/{name} $ARGS\n",
+            f"[Service]\nEnvironmentFile={self.root}/etc/default/{name}\nExecStart=/usr/bin/{name} $ARGS\n",
         )
         self.write(f"etc/default/{name}", 'ARGS=""\n')
         listener = rf"\|:{port} |d"
