@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pulumi
@@ -36,6 +37,8 @@ class Monitor(MockMonitor):
 
 def test_any_changed_trigger_replaces_since_the_sdk_asks_the_engine_for_it() -> None:
     monitor = Monitor()
+    loop = asyncio.new_event_loop()  # the mocks ask for the thread's, which another test may have taken away
+    asyncio.set_event_loop(loop)
     pulumi.runtime.set_mocks(Answers(), monitor=monitor)
 
     def program() -> None:
@@ -43,4 +46,5 @@ def test_any_changed_trigger_replaces_since_the_sdk_asks_the_engine_for_it() -> 
         pulumi_command.remote.Command("there", create="true", connection={"host": "10.0.0.21"})
 
     pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
+    loop.close()
     assert monitor.replacing["here"] == monitor.replacing["there"] == ["triggers[*]"]

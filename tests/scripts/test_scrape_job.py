@@ -1,46 +1,255 @@
-"""The marked block goes into prometheus.yml and out again, every other byte kept, in each shell."""
-
-import subprocess
-from pathlib import Path
+"""The marked block goes into prometheus.yml and out again, every other byte kept; it runs, or nothing changed."""
 
 import pytest
 
-from components.payload import assignments, functions
-from components.scrape_job import desired
+from tests.scripts.sandbox import PROMETHEUS, Sandbox, deployed, parts
 
+CONFIG = "etc/prometheus/prometheus.yml"
+JOB = parts()["mon1-scrape-job"]
 CONFIGS = {
-    "plain": b"global:\n  scrape_interval: 15s\nscrape_configs:\n  - job_name: a\n    static_configs: []\n",
+    "plain": PROMETHEUS,
     "comments": b"# top\nscrape_configs: # here\n\n  # first\n  - job_name: a\n# end\n",
     "crlf": b"global: {}\r\nscrape_configs:\r\n  - job_name: a\r\n",
     "no final newline": b"scrape_configs:\n  - job_name: a",
     "list not indented": b"scrape_configs:\n- job_name: a\nalerting: {}\n",
+    "list indented by four": b"scrape_configs:\n    - job_name: a\n    - job_name: b\n",
+    "list not at the end": b"scrape_configs:\n  - job_name: a\nrule_files:\n  - /rules\n\n\n",
     "empty list at the end": b"global: {}\nscrape_configs:",
     "no list": b"global: {}\n",
     "no list, no final newline": b"global: {}",
+    "not utf-8": b"# caf\xe9\nscrape_configs:\n  - job_name: a\n",
+    "trailing spaces": b"scrape_configs:   \n  - job_name: a   \n\n",
+    "empty": b"",
 }
+WHOLE = """\
+# Mine.
+global:
+  scrape_interval: 15s
+
+scrape_configs:
+  # BEGIN metrics-tunnel test
+  - job_name: metrics-tunnel-test
+    scrape_interval: 5s
+    scrape_timeout: 5s
+    honor_labels: false
+    follow_redirects: false
+    sample_limit: 50000
+    body_size_limit: 32MB
+    label_limit: 64
+    label_value_length_limit: 4096
+    file_sd_configs:
+      - files: [/etc/metrics-tunnel/targets/test/*.json]
+  # END metrics-tunnel test
+  - job_name: node   # local
+    static_configs:
+      - targets: ['localhost:9100']
+"""
 
 
-def run(shell: str, config: Path, call: str) -> bytes:
-    values = {"STACK": "s", "CONFIG": str(config), **desired("s", "5s", "5s")}
-    names = ("without_block", "with_block", "block")
-    text = assignments(values) + "\n".join(functions("scrape-job")[name] for name in names) + f"\nset -eu\n{call}\n"
-    return subprocess.run([*shell.split(), "-s"], input=text.encode(), capture_output=True, check=True).stdout
+def test_the_whole_file_with_the_block_in_it(one_machine: Sandbox) -> None:
+    one_machine.add_prometheus()
+    assert one_machine.apply(JOB).code == 0
+    assert one_machine.read(CONFIG) == WHOLE
 
 
-@pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_the_block_goes_in_and_out_byte_for_byte(name: str, shell: str, tmp_path: Path) -> None:
-    config = tmp_path / "prometheus.yml"
-    config.write_bytes(CONFIGS[name])
-    with_block = run(shell, config, f"with_block {config}")
-    assert b"- job_name: metrics-tunnel-s\n" in with_block
-    assert with_block.count(b"scrape_configs:") == 1
-    config.write_bytes(with_block)
-    assert b"BEGIN metrics-tunnel s" in run(shell, config, "block")
-    assert run(shell, config, "without_block") == CONFIGS[name]
+def test_the_block_goes_in_and_out_byte_for_byte(name: str, machine: Sandbox) -> None:
+    machine.add_prometheus(CONFIGS[name])
+    (machine / CONFIG).chmod(0o640)
+    before = machine.state("etc")
+    done = machine.apply(JOB)
+    assert (done.code, done.err) == (0, "")
+    text = (machine / CONFIG).read_bytes()
+    assert text.count(b"- job_name: metrics-tunnel-test\n") == 1
+    assert text.count(b"scrape_configs:") == 1
+    assert not set(CONFIGS[name].splitlines()) - set(text.splitlines())
+    assert (machine / CONFIG).stat().st_mode & 0o777 == 0o640
+    assert machine.remove(JOB).code == 0
+    assert machine.state("etc") == before
 
 
-def test_items_stand_at_the_indent_of_the_list_that_is_there(tmp_path: Path) -> None:
-    config = tmp_path / "prometheus.yml"
-    config.write_bytes(CONFIGS["list not indented"])
-    assert b"\n- job_name: metrics-tunnel-s\n" in run("dash", config, f"with_block {config}")
+@pytest.mark.parametrize(
+    ("name", "indent"), [("list not indented", b""), ("list indented by four", b"    "), ("plain", b"  ")]
+)
+def test_items_stand_at_the_indent_of_the_list_that_is_there(name: str, indent: bytes, one_machine: Sandbox) -> None:
+    one_machine.add_prometheus(CONFIGS[name])
+    assert one_machine.apply(JOB).code == 0
+    assert b"\n" + indent + b"- job_name: metrics-tunnel-test\n" in (one_machine / CONFIG).read_bytes()
+
+
+def test_a_linked_configuration_is_changed_where_it_lies_and_stays_linked(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    (machine / CONFIG).unlink()
+    machine.write("srv/git/prometheus.yml", PROMETHEUS)
+    (machine / CONFIG).symlink_to(machine / "srv/git/prometheus.yml")
+    before = machine.state("etc", "srv")
+    assert machine.apply(JOB).code == 0
+    assert (machine / CONFIG).is_symlink()
+    assert machine.read("srv/git/prometheus.yml") == WHOLE
+    assert machine.remove(JOB).code == 0
+    assert machine.state("etc", "srv") == before
+
+
+def test_two_stacks_have_a_block_each_and_either_may_go_first(machine: Sandbox) -> None:
+    other = parts("prod")["mon1-scrape-job"]
+    machine.add_prometheus()
+    before = machine.state("etc")
+    for part in (JOB, other):
+        assert machine.apply(part).code == 0
+    text = machine.read(CONFIG)
+    assert "# BEGIN metrics-tunnel test\n" in text
+    assert "# BEGIN metrics-tunnel prod\n" in text
+    assert machine.remove(JOB).code == 0
+    assert "metrics-tunnel-prod" in machine.read(CONFIG)
+    assert "metrics-tunnel-test" not in machine.read(CONFIG)
+    assert machine.look(other, "mon1", done=deployed("prod")).drift == []
+    assert machine.remove(other).code == 0
+    assert machine.state("etc") == before
+
+
+def test_what_the_user_edits_meanwhile_is_kept_on_removal(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    assert machine.apply(JOB).code == 0
+    mine = "# and this\n"
+    machine.write(CONFIG, (machine / CONFIG).read_text() + mine)
+    assert machine.apply(JOB).code == 0
+    assert machine.remove(JOB).code == 0
+    assert (machine / CONFIG).read_bytes() == PROMETHEUS + mine.encode()
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (b"scrape_configs: []\n", "scrape_configs is not a plain block list"),
+        (b"scrape_configs: [{job_name: a}]\n", "scrape_configs is not a plain block list"),
+        (b"# BEGIN metrics-tunnel test\nglobal: {}\n", "1 BEGIN and 0 END marks"),
+        (b"# END metrics-tunnel test\n", "0 BEGIN and 1 END marks"),
+        (b"# BEGIN metrics-tunnel test\n# END metrics-tunnel test\n" * 2, "2 BEGIN and 2 END marks"),
+        (b"Broken\n", "is invalid already, nothing changed: yaml: Broken"),
+    ],
+)
+def test_a_configuration_that_cannot_be_edited_safely_is_refused_untouched_and_told_by_the_first_look(
+    config: bytes, says: str, one_machine: Sandbox
+) -> None:
+    one_machine.add_prometheus(config)
+    before = one_machine.state(times=True)
+    done = one_machine.apply(JOB)
+    assert done.code == 3
+    assert says in done.err
+    assert one_machine.state(times=True) == before
+    if b"BEGIN" not in config:
+        found = one_machine.look(JOB, "mon1")
+        assert len(found.refusals) == 1
+        assert says in found.refusals[0]
+
+
+def test_a_machine_without_prometheus_or_without_promtool_is_refused(one_machine: Sandbox) -> None:
+    before = one_machine.state()
+    done = one_machine.apply(JOB)
+    assert (done.code, "Prometheus is not running here" in done.err) == (3, True)
+    assert one_machine.state() == before
+
+
+def test_two_running_prometheus_are_refused_until_one_is_named(one_machine: Sandbox) -> None:
+    one_machine.add_prometheus()
+    one_machine.write("proc/778/comm", "prometheus\n")
+    done = one_machine.apply(JOB)
+    assert (done.code, "two Prometheus run here; say which: service" in done.err) == (3, True)
+    named = parts(servers={"mon1": {"service": "prometheus.service", "config_file": "/" + CONFIG}})
+    assert one_machine.apply(named["mon1-scrape-job"]).code == 0
+
+
+def test_a_prometheus_in_a_container_is_refused(one_machine: Sandbox) -> None:
+    one_machine.add_prometheus()
+    one_machine.write("proc/777/cgroup", "0::/docker/0123456789abcdef\n")
+    done = one_machine.apply(JOB)
+    assert (done.code, "is no systemd service" in done.err) == (3, True)
+
+
+@pytest.mark.parametrize("flag", ["--config.file={}\0", "-config.file\0{}\0"])
+def test_the_configuration_is_found_by_the_running_prometheus_own_flag(flag: str, one_machine: Sandbox) -> None:
+    one_machine.add_prometheus()
+    given = one_machine.write("srv/mine.yml", PROMETHEUS)
+    one_machine.write("proc/777/cmdline", f"/usr/bin/prometheus\0{flag.format(given)}--storage.x\0")
+    one_machine.apply(JOB)
+    assert [line for line in one_machine.calls("promtool check config") if line.endswith("mine.yml")]
+
+
+def test_a_job_that_prometheus_does_not_load_is_taken_out_again(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    before = machine.files()
+    machine.write("fake/reload-fails", "")
+    done = machine.apply(JOB)
+    assert done.code == 4
+    assert "Prometheus did not load the job metrics-tunnel-test; see: journalctl -u prometheus.service" in done.err
+    assert machine.files() == before
+    (machine / "fake/reload-fails").unlink()
+    assert machine.apply(JOB).code == 0
+
+
+def test_a_job_that_promtool_refuses_never_reaches_the_configuration(one_machine: Sandbox) -> None:
+    one_machine.add_prometheus(PROMETHEUS + b"  - job_name: metrics-tunnel-test\n")
+    before = one_machine.files()
+    done = one_machine.apply(JOB)
+    assert done.code == 4
+    assert "promtool refuses our job metrics-tunnel-test: " in done.err
+    assert "multiple scrape configs" in done.err
+    assert one_machine.files() == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("sample_limit: 50000", "sample_limit: 0", "was edited"),
+        ("metrics-tunnel test\n", "metrics-tunnel gone\n", "is missing from /etc/prometheus/prometheus.yml"),
+    ],
+)
+def test_an_edited_or_missing_block_is_drift_and_applying_again_heals_it(
+    old: str, new: str, says: str, machine: Sandbox
+) -> None:
+    machine.add_prometheus()
+    assert machine.apply(JOB).code == 0
+    text = (machine / CONFIG).read_text()
+    machine.write(CONFIG, text.replace(old, new) if "gone" not in new else PROMETHEUS)
+    found = machine.look(JOB, "mon1")
+    assert found.generation == "0a1b2c3d"
+    assert [text for text in found.drift if says in text], found.drift
+    assert machine.apply(JOB, "22222222").code == 0
+    assert machine.read(CONFIG) == WHOLE
+    assert machine.look(JOB, "mon1").drift == []
+
+
+def test_a_prometheus_that_runs_without_the_job_is_drift(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    assert machine.apply(JOB).code == 0
+    machine.write("fake/loaded", PROMETHEUS)
+    assert machine.look(JOB, "mon1").drift == ["Prometheus runs without the job metrics-tunnel-test as it was loaded"]
+    assert machine.apply(JOB, "22222222").code == 0
+    assert machine.look(JOB, "mon1").drift == []
+
+
+def test_an_edit_elsewhere_in_the_file_is_no_drift(one_machine: Sandbox) -> None:
+    one_machine.add_prometheus()
+    assert one_machine.apply(JOB).code == 0
+    one_machine.write(CONFIG, "# more\n" + (one_machine / CONFIG).read_text())
+    assert one_machine.look(JOB, "mon1").drift == []
+
+
+def test_another_interval_replaces_the_block_in_its_place(one_machine: Sandbox) -> None:
+    one_machine.add_prometheus()
+    assert one_machine.apply(JOB).code == 0
+    slower = parts(servers={"mon1": {"scrape_interval": "30s"}})["mon1-scrape-job"]
+    assert one_machine.apply(slower, "22222222").code == 0
+    assert one_machine.read(CONFIG) == WHOLE.replace("scrape_interval: 5s", "scrape_interval: 30s")
+    assert (one_machine / "fake/loaded").read_bytes() == (one_machine / CONFIG).read_bytes()
+
+
+def test_a_configuration_broken_since_is_not_reloaded_on_removal(one_machine: Sandbox) -> None:
+    one_machine.add_prometheus()
+    assert one_machine.apply(JOB).code == 0
+    one_machine.write(CONFIG, (one_machine / CONFIG).read_text() + "Broken\n")
+    before = one_machine.files()
+    done = one_machine.remove(JOB)
+    assert done.code == 4
+    assert "promtool refuses" in done.err
+    assert one_machine.files() == before

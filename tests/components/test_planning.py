@@ -1,0 +1,194 @@
+"""What a run plans from what its machines say: nothing where all is in sync, one update for each drifted part."""
+
+import asyncio
+import re
+from functools import cache
+from typing import Any
+
+import asyncssh
+import pulumi
+import pytest
+
+from components import PrometheusServer
+from tests.mocked import (
+    END,
+    HOST_KEY,
+    UNKNOWN,
+    Answer,
+    Deployment,
+    deploy,
+    drift,
+    exporter,
+    fleet,
+    generation,
+    refusal,
+)
+
+ON_SERVER = ["mon1-keypair", "mon1-scrape-job", "web1-ssh-tunnel", "web1-scrape-config"]
+ON_HOST = ["web1-authorized-key-mon1", "web1-exporter-node"]
+KEY_PART = "authorized-key-metrics-tunnel-test-mon1-1"
+
+
+def parts(done: Deployment, names: list[str]) -> list[str]:
+    found = [re.search(r"^PART=(\S+)$", done.resources[name].inputs["stdin"], re.MULTILINE) for name in names]
+    return [one[1] for one in found if one]
+
+
+@cache
+def first() -> Deployment:
+    return deploy(fleet())
+
+
+def in_sync() -> dict[str, str]:
+    return {
+        "mon1": "".join(generation(part, "0a1b2c3d") for part in parts(first(), ON_SERVER)) + END,
+        "web1": "".join(generation(part, "0a1b2c3d") for part in parts(first(), ON_HOST)) + END,
+    }
+
+
+def test_a_fleet_in_sync_keeps_every_command_as_it_is_recorded() -> None:
+    one, two = deploy(fleet(), in_sync()), deploy(fleet(), in_sync())
+    assert {one.generation(name) for name in ON_SERVER + ON_HOST} == {"0a1b2c3d"}
+    assert {name: got.inputs for name, got in one.resources.items()} == {
+        name: got.inputs for name, got in two.resources.items()
+    }
+    assert not one.warnings
+
+
+def test_preview_plans_what_up_plans() -> None:
+    shown = deploy(fleet(), in_sync(), preview=True)
+    done = deploy(fleet(), in_sync())
+    for name in ON_SERVER + ON_HOST:
+        assert shown.resources[name].inputs["create"] == done.resources[name].inputs["create"]
+
+
+def test_machines_with_nothing_applied_get_new_generations_without_a_warning() -> None:
+    one, two = deploy(fleet()), deploy(fleet())
+    tokens = [done.generation(name) for done in (one, two) for name in ON_SERVER + ON_HOST]
+    assert len(set(tokens)) == len(tokens)
+    assert not one.warnings
+
+
+def test_a_drifted_part_alone_is_planned_and_a_warning_on_it_says_machine_part_and_finding() -> None:
+    answers = in_sync()
+    answers["web1"] = answers["web1"].replace(END, drift("exporter-node", "exporter listens on 0.0.0.0:9100") + END)
+    done = deploy(fleet(), answers)
+    changed = {name for name in ON_SERVER + ON_HOST if done.generation(name) != "0a1b2c3d"}
+    assert changed == {"web1-exporter-node"}
+    assert done.warnings == [("web1-exporter-node", "web1 exporter-node: exporter listens on 0.0.0.0:9100")]
+
+
+def test_every_difference_is_a_warning_of_its_own() -> None:
+    answers = in_sync()
+    answers["web1"] = answers["web1"].replace(END, drift(KEY_PART, "line gone") + drift(KEY_PART, "shell") + END)
+    said = deploy(fleet(), answers).said("web1-authorized-key-mon1")
+    assert said == [f"web1 {KEY_PART}: line gone", f"web1 {KEY_PART}: shell"]
+
+
+def test_the_first_preview_warns_of_what_up_would_refuse() -> None:
+    done = deploy(fleet(), {"mon1": refusal("scrape-job-test", "no promtool here; install it") + END}, preview=True)
+    assert done.warnings == [
+        ("mon1-scrape-job", "mon1 scrape-job-test: `pulumi up` would refuse: no promtool here; install it")
+    ]
+
+
+def test_each_machine_is_asked_once_a_run_however_many_parts_it_has() -> None:
+    hosts: dict[str, dict[str, Any]] = {
+        f"web{n}": {"exporters": {"node": exporter(n), "app": exporter(n, 9200, job="app")}} for n in range(12)
+    }
+    done = deploy(fleet({"mon1": {}, "mon2": {}}, hosts))
+    assert sorted(name for name, _ in done.asked) == sorted(["mon1", "mon2", *hosts])
+
+
+def test_a_look_is_at_all_parts_of_the_machine_and_at_no_others() -> None:
+    done = deploy(fleet(hosts={"web1": {}, "db1": {}}))
+    asked = dict(done.asked)
+    for part in parts(done, ON_SERVER):
+        assert f"PART={part}\n" in asked["mon1"]
+    assert "db1" not in asked["web1"]
+
+
+def test_a_look_carries_no_secret() -> None:
+    private = {"private_key": "PLANTED-TUNNEL-KEY"}
+    host = {"connection": {"user": "deploy", "sudo_password": "PLANTED-PASSWORD"}}
+    done = deploy(fleet({"mon1": private}, {"web1": host}))
+    assert len(done.asked) == 2
+    assert not [name for name, text in done.asked if "PLANTED" in text]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("no route to host"),
+        TimeoutError(),
+        asyncssh.PermissionDenied("no more keys"),
+        asyncssh.HostKeyNotVerifiable("it is another"),
+    ],
+)
+def test_a_machine_that_cannot_be_reached_is_warned_of_once_and_its_parts_alone_are_planned(error: Exception) -> None:
+    answers: dict[str, Answer] = {**in_sync(), "web1": error}
+    done = deploy(fleet(), answers)
+    changed = {name for name in ON_SERVER + ON_HOST if done.generation(name) != "0a1b2c3d"}
+    assert changed == set(ON_HOST)
+    assert len(done.warnings) == 1
+    text = done.warnings[0][1]
+    assert text.startswith("web1: cannot look at it (")
+    assert (str(error) or "TimeoutError") in text
+    assert "offline: true" in text
+
+
+def test_half_an_answer_counts_as_none() -> None:
+    answers = in_sync()
+    answers["web1"] = answers["web1"].removesuffix(END)
+    done = deploy(fleet(), answers)
+    assert [text for _, text in done.warnings if "cut short" in text]
+    assert done.generation("web1-exporter-node") != "0a1b2c3d"
+
+
+def test_a_generation_is_public_though_the_connection_is_secret() -> None:
+    done = deploy(fleet(hosts={"web1": {"connection": {"user": "deploy", "sudo_password": "PLANTED"}}}))
+    assert not {"create", "update", "delete"} & done.resources["web1-exporter-node"].secret
+
+
+def test_an_offline_host_is_not_asked_and_nothing_of_it_changes_on_either_machine() -> None:
+    done = deploy(fleet(hosts={"web1": {"offline": True}, "db1": {}}), in_sync())
+    assert sorted(name for name, _ in done.asked) == ["db1", "mon1"]
+    for name in (*ON_HOST, "web1-ssh-tunnel", "web1-scrape-config"):
+        ignored = done.resources[name].ignore_changes
+        assert set(ignored) >= {"create", "update", "delete", "stdin", "connection", "triggers"}, name
+    for name in ("mon1-keypair", "db1-exporter-node", "db1-ssh-tunnel"):
+        assert not done.resources[name].ignore_changes
+
+
+def test_an_offline_server_is_not_asked_and_its_hosts_are() -> None:
+    done = deploy(fleet({"mon1": {"offline": True}}), in_sync())
+    assert [name for name, _ in done.asked] == ["web1"]
+    for name in ON_SERVER:
+        assert "triggers" in done.resources[name].ignore_changes, name
+    assert not done.resources["web1-exporter-node"].ignore_changes
+
+
+def test_without_drift_detection_no_machine_is_asked_and_settings_alone_decide() -> None:
+    off = {"detect_drift": False}
+    done = deploy(fleet({"mon1": off}, {"web1": off}))
+    again = deploy(fleet({"mon1": off}, {"web1": off | {"labels": {"env": "prod"}}}))
+    assert not done.asked
+    for name in ON_SERVER + ON_HOST:
+        assert sorted(done.resources[name].ignore_changes) == ["create", "update"]
+    changed = {name for name in ON_SERVER + ON_HOST if done.resources[name].inputs != again.resources[name].inputs}
+    assert changed == {"web1-scrape-config"}
+
+
+def test_a_machine_whose_address_is_not_known_yet_is_not_asked() -> None:
+    def program() -> None:
+        loop = asyncio.get_running_loop()
+        value, known = loop.create_future(), loop.create_future()
+        value.set_result(None)
+        known.set_result(False)
+        address: pulumi.Output[str] = pulumi.Output(set(), value, known)
+        PrometheusServer("mon1", {"connection": {"address": address, "host_key": HOST_KEY}})
+
+    done = deploy(program, preview=True)
+    assert not done.asked
+    assert not done.warnings
+    assert done.resources["mon1-keypair"].inputs["create"] is UNKNOWN

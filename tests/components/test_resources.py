@@ -1,0 +1,302 @@
+"""Which resources a stack has, in which order, and what of them the engine and its state get to see."""
+
+import re
+from functools import cache
+from typing import Any
+
+import pulumi
+import pytest
+
+from components import MonitoredHost, PrometheusServer
+from tests.mocked import HOST_KEY, Deployment, Resource, deploy, exporter, fleet, public_key
+
+COMMAND = "command:remote:Command"
+TWO: dict[str, dict[str, Any]] = {"mon1": {}, "mon2": {}}
+ADMIN = {"host_key": HOST_KEY, "private_key": "PLANTED-ADMIN-KEY"}
+
+
+def commands(done: Deployment) -> dict[str, Resource]:
+    return {name: one for name, one in done.resources.items() if one.type.endswith(":Command")}
+
+
+def triggers(done: Deployment, name: str) -> list[str]:
+    found: list[str] = done.resources[name].inputs["triggers"]
+    return found
+
+
+@cache
+def usual() -> Deployment:
+    return deploy(fleet())
+
+
+@cache
+def doubled() -> Deployment:
+    return deploy(fleet(TWO, {"web1": {}, "db1": {}}))
+
+
+def before(done: Deployment, name: str) -> set[str]:
+    """Everything that is done before `name` begins."""
+    found: set[str] = set()
+    left = [name]
+    while left:
+        for one in done.resources[left.pop()].depends_on - found:
+            found.add(one)
+            left.append(one)
+    return found
+
+
+def test_one_server_and_one_host_are_two_components_of_six_commands() -> None:
+    done = usual()
+    assert {name: (one.type, one.parent) for name, one in done.resources.items()} == {
+        "mon1": ("metrics-tunnel:index:PrometheusServer", "metrics-tunnel-test"),
+        "mon1-keypair": (COMMAND, "mon1"),
+        "mon1-scrape-job": (COMMAND, "mon1"),
+        "web1": ("metrics-tunnel:index:MonitoredHost", "metrics-tunnel-test"),
+        "web1-authorized-key-mon1": (COMMAND, "web1"),
+        "web1-ssh-tunnel": (COMMAND, "web1"),
+        "web1-scrape-config": (COMMAND, "web1"),
+        "web1-exporter-node": (COMMAND, "web1"),
+    }
+
+
+def test_with_two_servers_a_host_has_key_tunnel_and_scrape_config_for_each_and_one_exporter() -> None:
+    done = doubled()
+    assert set(commands(done)) == {
+        *("mon1-keypair", "mon1-scrape-job", "mon2-keypair", "mon2-scrape-job"),
+        *("web1-authorized-key-mon1", "web1-ssh-tunnel-mon1", "web1-scrape-config-mon1"),
+        *("web1-authorized-key-mon2", "web1-ssh-tunnel-mon2", "web1-scrape-config-mon2"),
+        *("db1-authorized-key-mon1", "db1-ssh-tunnel-mon1", "db1-scrape-config-mon1"),
+        *("db1-authorized-key-mon2", "db1-ssh-tunnel-mon2", "db1-scrape-config-mon2"),
+        *("web1-exporter-node", "db1-exporter-node"),
+    }
+
+
+def test_a_host_may_be_scraped_by_one_of_two_servers() -> None:
+    done = deploy(fleet(TWO, {"web1": {}}, {"web1": ["mon2"]}))
+    assert "web1-authorized-key-mon2" in done.resources
+    assert "web1-authorized-key-mon1" not in done.resources
+    assert done.resources["web1-ssh-tunnel"].inputs["connection"]["host"] == "10.0.0.11"
+
+
+def test_several_exporters_share_key_and_tunnel_and_each_goes_to_loopback_by_itself() -> None:
+    both = {"node": exporter(), "postgres": exporter(port=9187, job="postgres")}
+    done = deploy(fleet(hosts={"db1": {"exporters": both}}))
+    assert {name for name in commands(done) if name.startswith("db1-")} == {
+        *("db1-authorized-key-mon1", "db1-ssh-tunnel", "db1-scrape-config"),
+        *("db1-exporter-node", "db1-exporter-postgres"),
+    }
+    line = done.resources["db1-authorized-key-mon1"].inputs["stdin"]
+    assert 'permitopen="127.0.0.1:9100",permitopen="127.0.0.1:9187"' in line
+    unit = done.resources["db1-ssh-tunnel"].inputs["stdin"]
+    assert "-L 127.77.0.1:19100:127.0.0.1:9100 -L 127.77.0.1:19187:127.0.0.1:9187 " in unit
+
+
+def test_an_exporter_is_closed_only_after_every_server_scrapes_it_through_its_tunnel() -> None:
+    done = doubled()
+    assert done.resources["web1-exporter-node"].depends_on >= {"web1-scrape-config-mon1", "web1-scrape-config-mon2"}
+    others = {name for name in commands(done) if name.startswith("db1-")}
+    assert before(done, "web1-exporter-node") == set(commands(done)) - others - {"web1-exporter-node"}
+
+
+def test_a_scrape_config_waits_for_its_own_tunnel_and_its_own_servers_job() -> None:
+    done = doubled()
+    assert {"web1-ssh-tunnel-mon2", "mon2-scrape-job"} <= done.resources["web1-scrape-config-mon2"].depends_on
+    assert not {"web1-ssh-tunnel-mon1", "mon1-scrape-job"} & before(done, "web1-scrape-config-mon2")
+
+
+def test_a_tunnel_waits_for_its_key_line_and_that_for_the_keypair() -> None:
+    done = usual()
+    assert "web1-authorized-key-mon1" in done.resources["web1-ssh-tunnel"].depends_on
+    assert done.resources["web1-authorized-key-mon1"].depends_on == {"mon1-keypair"}
+    assert done.resources["mon1-keypair"].depends_on == frozenset()
+
+
+def test_hosts_do_not_wait_for_each_other() -> None:
+    done = deploy(fleet(hosts={"web1": {}, "db1": {}}))
+    assert not [name for name in before(done, "web1-exporter-node") if name.startswith("db1")]
+
+
+def test_only_the_public_key_flows_from_part_to_part_as_data() -> None:
+    done = doubled()
+    flows = {
+        (key, source) for one in commands(done).values() for key, names in one.data_from.items() for source in names
+    }
+    assert flows == {("stdin", "mon1-keypair"), ("stdin", "mon2-keypair")}
+    assert public_key("metrics-tunnel-test-mon1-1") in done.resources["web1-authorized-key-mon1"].inputs["stdin"]
+    assert public_key("metrics-tunnel-test-mon2-1") in done.resources["web1-authorized-key-mon2"].inputs["stdin"]
+
+
+def test_every_command_updates_as_it_creates_logs_nothing_and_gets_no_earlier_output() -> None:
+    for one in commands(doubled()).values():
+        assert one.inputs["update"] == one.inputs["create"]
+        assert one.inputs["logging"] == "none"
+        assert one.inputs["addPreviousOutputInEnv"] is False
+        assert "environment" not in one.inputs
+        assert not one.retain_on_delete
+        assert not one.ignore_changes
+
+
+def test_dialing_gives_up_soon() -> None:
+    for one in commands(usual()).values():
+        assert one.inputs["connection"]["dialErrorLimit"] <= 3
+        assert one.inputs["connection"]["perDialTimeout"] <= 15
+
+
+def test_a_command_holds_nothing_but_its_verb_its_owner_and_its_generation() -> None:
+    given = {"labels": {"env": "PLANTED"}, "exporters": {"node": exporter(unit="PLANTED.service", path="/PLANTED")}}
+    for name, one in commands(deploy(fleet(hosts={"web1": given}))).items():
+        owner = rf"test\.{name}\.[0-9a-f]{{8}}"
+        assert re.fullmatch(rf"timeout \d+ sh -s -- apply {owner} [0-9a-f]{{8}}", one.inputs["create"])
+        assert re.fullmatch(rf"timeout \d+ sh -s -- remove {owner}", one.inputs["delete"])
+        assert one.inputs["delete"].split()[-1] == one.inputs["create"].split()[-2]
+
+
+def test_a_login_other_than_root_goes_through_sudo_that_never_asks() -> None:
+    done = deploy(fleet(hosts={"web1": {"connection": {"user": "deploy"}}}))
+    on_host = done.resources["web1-exporter-node"].inputs
+    for verb in ("create", "update", "delete"):
+        assert on_host[verb].startswith("sudo -n timeout ")
+    assert on_host["connection"]["user"] == "deploy"
+    assert done.resources["web1-ssh-tunnel"].inputs["create"].startswith("timeout ")
+
+
+def test_a_sudo_password_travels_as_the_first_line_of_a_secret_standard_input_and_nowhere_else() -> None:
+    done = deploy(fleet(hosts={"web1": {"connection": {"user": "deploy", "sudo_password": "PLANTED-PASSWORD"}}}))
+    on_host = [done.resources[name] for name in ("web1-authorized-key-mon1", "web1-exporter-node")]
+    for one in on_host:
+        assert one.inputs["stdin"].startswith("PLANTED-PASSWORD\n")
+        assert one.secret >= {"stdin", "connection"}
+        assert "PLANTED" not in str({key: one.inputs[key] for key in ("create", "update", "delete", "triggers")})
+    others = [one for one in commands(done).values() if one not in on_host]
+    assert not [one.name for one in others if "PLANTED-PASSWORD" in str(one.inputs) or "stdin" in one.secret]
+
+
+def test_a_sudo_password_of_root_is_not_sent() -> None:
+    done = deploy(fleet(hosts={"web1": {"connection": {"sudo_password": "PLANTED-PASSWORD"}}}))
+    assert "PLANTED-PASSWORD" not in str([one.inputs for one in commands(done).values()])
+
+
+def test_ordinary_parts_show_their_standard_input_and_hide_their_connection() -> None:
+    for one in commands(usual()).values():
+        assert one.secret == {"connection"}
+        assert "PLANTED-ADMIN-KEY" not in str({key: text for key, text in one.inputs.items() if key != "connection"})
+
+
+def test_a_private_key_of_the_users_own_is_in_the_keypairs_secret_standard_input_alone() -> None:
+    done = deploy(fleet({"mon1": {"private_key": "PLANTED-TUNNEL-KEY"}}))
+    holders = {name for name, one in commands(done).items() if "PLANTED-TUNNEL-KEY" in str(one.inputs)}
+    assert holders == {"mon1-keypair"}
+    assert "stdin" in done.resources["mon1-keypair"].secret
+    assert not [name for name, one in commands(done).items() if name != "mon1-keypair" and "stdin" in one.secret]
+
+
+@pytest.mark.parametrize("own", [{}, {"private_key": "PLANTED-TUNNEL-KEY"}])
+def test_the_public_key_is_no_secret(own: dict[str, str]) -> None:
+    secret: list[bool] = []
+
+    async def program() -> None:
+        server = PrometheusServer("mon1", {"connection": {"address": "10.0.0.1", **ADMIN}, **own})  # type: ignore[typeddict-item]
+        secret.append(await server.public_key.is_secret())
+
+    deploy(program)
+    assert secret == [False]
+
+
+def test_another_address_replaces_the_parts_of_that_machine_under_another_owner_and_no_others() -> None:
+    old = usual()
+    new = deploy(fleet(hosts={"web1": {"connection": {"address": "10.9.9.9"}}}))
+    replaced = {name for name in commands(old) if triggers(old, name) != triggers(new, name)}
+    assert replaced == {"web1-authorized-key-mon1", "web1-exporter-node"}
+    assert {name for name in commands(old) if old.owner(name) != new.owner(name)} == replaced
+    assert "10.9.9.9" in new.resources["web1-exporter-node"].inputs["triggers"]
+    assert "metrics-tunnel@10.9.9.9" in new.resources["web1-ssh-tunnel"].inputs["stdin"]
+
+
+def test_a_raised_rotation_replaces_keypair_and_key_lines_and_switches_the_tunnels_in_place() -> None:
+    old = usual()
+    new = deploy(fleet({"mon1": {"rotation": 2}}))
+    replaced = {name for name in commands(old) if triggers(old, name) != triggers(new, name)}
+    assert replaced == {"mon1-keypair", "web1-authorized-key-mon1"}
+    assert {name for name in commands(old) if old.owner(name) != new.owner(name)} == replaced
+    assert {name for name in commands(old) if part(old, name) != part(new, name)} == replaced
+    assert "metrics-tunnel-test-mon1-2\n" in new.resources["web1-ssh-tunnel"].inputs["stdin"]
+    assert "metrics-tunnel-test-mon1-1\n" in old.resources["web1-ssh-tunnel"].inputs["stdin"]
+
+
+def part(done: Deployment, name: str) -> str:
+    found = re.search(r"^PART=(\S+)$", done.resources[name].inputs["stdin"], re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def test_a_rotation_that_arrives_as_a_float_is_a_whole_number() -> None:
+    assert part(deploy(fleet({"mon1": {"rotation": 2.0}})), "mon1-keypair") == "keypair-metrics-tunnel-test-mon1-2"
+
+
+def test_no_two_parts_of_one_machine_share_a_receipt() -> None:
+    done = deploy(fleet(TWO, {"web1": {"exporters": {"a": exporter(), "b": exporter(port=1)}}, "db1": {}}))
+    places = [(one.inputs["connection"]["host"], part(done, name)) for name, one in commands(done).items()]
+    assert len(places) == len(set(places))
+
+
+def test_two_stacks_have_other_owners_and_other_keys_on_the_same_machine() -> None:
+    prod, test = deploy(fleet(), stack="prod"), usual()
+    for name in commands(test):
+        assert prod.owner(name) == test.owner(name).replace("test.", "prod.", 1)
+    assert part(prod, "mon1-keypair") != part(test, "mon1-keypair")
+    assert part(prod, "web1-authorized-key-mon1") != part(test, "web1-authorized-key-mon1")
+
+
+def test_a_server_that_pulumi_runs_on_gets_local_commands_without_a_connection() -> None:
+    local: dict[str, Any] = {"connection": {"address": "local", "host_key": None, "private_key": None}}
+    done = deploy(fleet({"mon1": local}))
+    types = {name: one.type for name, one in commands(done).items()}
+    on_server = {name for name, kind in types.items() if kind == "command:local:Command"}
+    assert on_server == {"mon1-keypair", "mon1-scrape-job", "web1-ssh-tunnel", "web1-scrape-config"}
+    for name in on_server:
+        one = done.resources[name]
+        assert "connection" not in one.inputs
+        assert one.inputs["logging"] == "none"
+        assert one.inputs["update"] == one.inputs["create"]
+
+
+def test_a_bastion_stands_in_front_of_both_the_command_and_the_look() -> None:
+    bastion = {
+        "address": "10.0.0.99",
+        "port": 2222,
+        "user": "jump",
+        "host_key": HOST_KEY,
+        "private_key": "PLANTED-JUMP",
+    }
+    done = deploy(fleet(hosts={"web1": {"connection": {"bastion": bastion, "port": 2200}}}))
+    one = done.resources["web1-exporter-node"]
+    assert one.inputs["connection"]["port"] == 2200
+    proxy = one.inputs["connection"]["proxy"]
+    assert (proxy["host"], proxy["port"], proxy["user"]) == ("10.0.0.99", 2222, "jump")
+    assert proxy["hostKey"] == HOST_KEY
+    assert one.secret == {"connection"}
+    assert [plain["bastion"]["address"] for plain in done.plain if "bastion" in plain] == ["10.0.0.99"]
+
+
+def test_a_machine_without_a_host_key_is_refused_before_anything_is_planned() -> None:
+    with pytest.raises(ValueError, match="web1: no host key"):
+        deploy(fleet(hosts={"web1": {"connection": {"host_key": None}}}))
+
+
+def test_any_host_key_is_accepted_only_by_name() -> None:
+    server = {"connection": {"host_key": None, "insecure_host_key": True}}
+    done = deploy(fleet({"mon1": server}))
+    assert "hostKey" not in done.resources["mon1-keypair"].inputs["connection"]
+
+
+def test_an_address_may_be_another_resources_output() -> None:
+    def program() -> None:
+        address = pulumi.Output.from_input("10.0.0.77")
+        server = PrometheusServer("mon1", {"connection": {"address": address, **ADMIN}})  # type: ignore[typeddict-item]
+        host: Any = {"connection": {"address": address, **ADMIN}, "exporters": {"node": exporter()}}
+        MonitoredHost("web1", host, [server])
+
+    done = deploy(program)
+    assert {one.inputs["connection"]["host"] for one in commands(done).values()} == {"10.0.0.77"}
+    assert {plain["address"] for plain in done.plain} == {"10.0.0.77"}
+    assert "metrics-tunnel@10.0.0.77" in done.resources["web1-ssh-tunnel"].inputs["stdin"]

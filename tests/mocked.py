@@ -1,0 +1,240 @@
+"""Runs a program of components under Pulumi's mocks and keeps what it would have asked of the engine.
+
+No machine is contacted: `Machine.ask` is answered from here.
+"""
+
+import asyncio
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
+
+import pulumi
+from pulumi.runtime import mocks, rpc, settings
+from pulumi.runtime.proto import engine_pb2
+from pulumi.runtime.stack import run_pulumi_func
+
+from components import MonitoredHost, PrometheusServer
+from components.machine import Machine
+
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7mjxwKQrMwGd3Fq4SVXn5uHFsGCA1HPdKmSeAbmN0q"
+
+UNKNOWN = object()
+"""An input that is not known before something else is made."""
+
+Answer = str | Exception
+Answers = Mapping[str, Answer | Callable[[str], Answer]]
+"""By machine: what its observation prints, or what goes wrong, or a function of the observation's text."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource as the engine would get it. `inputs` are camelCase; options are not among them."""
+
+    urn: str
+    type: str
+    name: str
+    parent: str
+    depends_on: frozenset[str]
+    """Names of resources."""
+    data_from: Mapping[str, frozenset[str]]
+    """By input: the names of the resources whose outputs are in it."""
+    secret: frozenset[str]
+    """Inputs that are secret as a whole."""
+    inputs: Mapping[str, Any]
+    ignore_changes: Sequence[str]
+    retain_on_delete: bool
+
+
+@dataclass
+class Deployment:
+    """What one run of a program did."""
+
+    resources: dict[str, Resource] = field(default_factory=dict)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+    """Name of the resource (empty: none) and text."""
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    """Machine and observation, a pair for each connection."""
+    plain: list[dict[str, Any]] = field(default_factory=list)
+    """The connections, without outputs, that were asked over."""
+
+    def said(self, name: str) -> list[str]:
+        """Return the warnings on one resource."""
+        return [text for where, text in self.warnings if where == name]
+
+    def generation(self, name: str) -> str:
+        """Return the generation that a resource's command carries."""
+        found: str = self.resources[name].inputs["create"].split()[-1]
+        return found.rstrip("'")
+
+    def owner(self, name: str) -> str:
+        """Return the owner that a resource's command carries."""
+        found: str = self.resources[name].inputs["create"].split()[-2]
+        return found
+
+
+def public_key(name: str) -> str:
+    """Return the public key line that the keypair of this name prints here."""
+    wire = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + hashlib.sha256(name.encode()).digest()
+    return f"ssh-ed25519 {base64.b64encode(wire).decode()} {name}"
+
+
+def generation(part: str, token: str) -> str:
+    """Return the line by which an observation tells a part's generation."""
+    return f"metrics-tunnel\t{part}\tgeneration\t{token}\n"
+
+
+def drift(part: str, text: str) -> str:
+    """Return the line by which an observation tells a difference."""
+    return f"metrics-tunnel\t{part}\tdrift\t{text}\n"
+
+
+def refusal(part: str, text: str) -> str:
+    """Return the line by which an observation tells what `up` would refuse."""
+    return f"metrics-tunnel\t{part}\trefuse\t{text}\n"
+
+
+END = "metrics-tunnel\tend\n"
+
+
+def deploy(
+    program: Callable[[], Any],
+    answers: Answers | None = None,
+    *,
+    stack: str = "test",
+    preview: bool = False,
+    project: str = "metrics-tunnel",
+) -> Deployment:
+    """Run `program` once, as `pulumi preview` or `pulumi up` would, and return what came of it.
+
+    A machine without an answer has nothing applied yet.
+    """
+    done = Deployment()
+
+    async def ask(machine: Machine, script: str, plain: Mapping[str, Any]) -> str:
+        await asyncio.sleep(0)
+        done.asked.append((machine.name, script))
+        done.plain.append(dict(plain))
+        answer = (answers or {}).get(machine.name, END)
+        said = answer if isinstance(answer, str | Exception) else answer(script)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    async def run() -> None:
+        mocks.set_mocks(_Mocks(), project, stack, preview, monitor=_Monitor(done))
+        settings.SETTINGS.engine = _Engine(done)
+        await run_pulumi_func(program)
+        # A warning waits for its resource's URN in a task of its own.
+        while left := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(left)
+
+    settings.SETTINGS.rpc_manager.clear()
+    settings.SETTINGS.outputs.clear()
+    with patch.object(Machine, "ask", ask):
+        asyncio.run(run())
+    return done
+
+
+def fleet(
+    servers: Mapping[str, Mapping[str, Any]] | None = None,
+    hosts: Mapping[str, Mapping[str, Any]] | None = None,
+    servers_of: Mapping[str, Iterable[str]] | None = None,
+) -> Callable[[], None]:
+    """Return a program of servers and hosts. What is given goes over plain arguments, `connection` key by key."""
+
+    def program() -> None:
+        given = {"mon1": {}} if servers is None else servers
+        made = {
+            name: PrometheusServer(name, _args(f"10.0.0.1{number}", args))  # type: ignore[arg-type]
+            for number, (name, args) in enumerate(given.items())
+        }
+        for number, (name, args) in enumerate(({"web1": {}} if hosts is None else hosts).items()):
+            whole = {"exporters": {"node": exporter(number)}} | _args(f"10.0.0.2{number}", args)
+            chosen = (servers_of or {}).get(name, made)
+            MonitoredHost(name, whole, [made[server] for server in chosen])  # type: ignore[arg-type]
+
+    return program
+
+
+def exporter(number: int = 0, port: int = 9100, **more: Any) -> dict[str, Any]:
+    """Return an exporter's arguments, on a loopback address by number."""
+    return {"port": port, "job": "node", "listen": f"127.77.0.{number + 1}:{port + 10000}", **more}
+
+
+def _args(address: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    connection = {"address": address, "host_key": HOST_KEY, "private_key": "PLANTED-ADMIN-KEY"}
+    connection |= more.get("connection", {})
+    return {**more, "connection": {key: value for key, value in connection.items() if value is not None}}
+
+
+class _Mocks(mocks.Mocks):
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        key = re.search(r"^PART=keypair-(\S+)$", str(_bare(args.inputs.get("stdin"))), re.MULTILINE)
+        return f"{args.name}-id", {**args.inputs, "stdout": public_key(key[1]) if key else "", "stderr": ""}
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        raise NotImplementedError(args.token)
+
+
+class _Monitor(mocks.MockMonitor):
+    def __init__(self, done: Deployment) -> None:
+        super().__init__(_Mocks())
+        self.done = done
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
+        loop = asyncio.new_event_loop()  # the mocks would make one for each thread and leave it open
+        asyncio.set_event_loop(loop)
+        try:
+            answer = super().RegisterResource(request)  # type: ignore[no-untyped-call]
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
+        if request.type != "pulumi:pulumi:Stack":
+            assert request.name not in self.done.resources, f"two resources are called {request.name}"
+            fields = request.object.fields
+            inputs: Mapping[str, Any] = rpc.deserialize_properties(request.object, keep_unknowns=False)
+            self.done.resources[request.name] = Resource(
+                answer.urn,
+                request.type,
+                request.name,
+                _name(request.parent),
+                frozenset(map(_name, request.dependencies)),
+                {key: frozenset(map(_name, found.urns)) for key, found in request.propertyDependencies.items()},
+                frozenset(key for key in fields if _is_secret(fields[key])),
+                {key: _bare(value) for key, value in inputs.items()},
+                list(request.ignoreChanges),
+                bool(request.retainOnDelete),
+            )
+        return answer
+
+
+def _name(urn: str) -> str:
+    return urn.rsplit("::", 1)[-1]
+
+
+def _is_secret(value: Any) -> bool:
+    fields = value.struct_value.fields
+    return rpc._special_sig_key in fields and fields[rpc._special_sig_key].string_value == rpc._special_secret_sig
+
+
+def _bare(value: Any) -> Any:
+    if rpc.is_rpc_secret(value):
+        return _bare(rpc.unwrap_rpc_secret(value))
+    if isinstance(value, pulumi.output.Unknown):
+        return UNKNOWN
+    if isinstance(value, dict):
+        return {key: _bare(one) for key, one in value.items()}
+    return value
+
+
+class _Engine:
+    def __init__(self, done: Deployment) -> None:
+        self.done = done
+
+    def Log(self, request: Any) -> None:  # noqa: N802 - the protocol's name
+        if request.severity >= engine_pb2.WARNING:
+            self.done.warnings.append((_name(request.urn), request.message))

@@ -1,0 +1,300 @@
+"""A machine in a temporary folder: payloads run there for real, in each shell, beside fakes of what they drive.
+
+Every absolute path of a payload is rewritten to below the folder, PATH too, and one that is not is refused: no script
+under test can touch the machine that runs the tests. `kill` is a fake as well.
+"""
+
+import base64
+import getpass
+import os
+import re
+import resource
+import shutil
+import signal
+import stat
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from components.drift import Finding, parse
+from tests.mocked import Deployment, deploy, fleet
+
+SHELLS = ["dash", "bash --posix", "busybox sh"]
+FAKES = Path(__file__).parent / "fakes"
+# Real tools that change nothing beyond the files they are given.
+_REAL = re.findall(
+    r"\S+",
+    """awk base64 basename bash cat chmod cmp cp cut date dirname env expr false find flock grep head kill ln ls mkdir
+    mktemp mv od paste printf pwd readlink rm rmdir sed seq sh sha256sum sort ssh ssh-keygen tail tee test timeout touch
+    tr true uname uniq wc xargs""",
+)
+_TOP = "bin|boot|dev|etc|home|lib|lib32|lib64|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var"
+_ABSOLUTE = re.compile(rf"(?<![\w.*}}\]])/(?!dev/(?:null|tcp)\b)(?={_TOP})(?=(?:{_TOP})(?!\w))")
+_LEFT = re.compile(rf"/(?!dev/(?:null|tcp)\b)(?:{'|'.join({*_TOP.split('|'), *os.listdir('/')})})(?!\w)")  # noqa: PTH208 - names
+_ORDER = ["keypair", "scrape-job", "authorized-key", "ssh-tunnel", "scrape-config", "exporter"]
+_PREFIX = 'kill() { "$ROOT/usr/bin/kill" "$@"; }\n'
+PROMETHEUS = b"""\
+# Mine.
+global:
+  scrape_interval: 15s
+
+scrape_configs:
+  - job_name: node   # local
+    static_configs:
+      - targets: ['localhost:9100']
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a script ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part as the engine has it."""
+
+    receipt: str
+    stdin: str
+    owner: str
+
+
+@cache
+def _deployed(stack: str, given: str) -> Deployment:
+    servers, hosts = _GIVEN[given]
+    return deploy(fleet(servers, hosts), stack=stack)
+
+
+_GIVEN: dict[str, tuple[Any, Any]] = {}
+
+
+def parts(stack: str = "test", servers: Any = None, hosts: Any = None) -> dict[str, Part]:
+    """Return the parts of a stack by their resource's name, as the components make them."""
+    done = deployed(stack, servers, hosts)
+    found = {}
+    # In the order of the engine, as far as one matters on one machine.
+    commands = [one for one in done.resources.values() if one.type.endswith(":Command")]
+    for one in sorted(commands, key=lambda one: (_ORDER.index(_kind(one.name)), one.name)):
+        receipt = re.search(r"^PART=(\S+)$", one.inputs["stdin"], re.MULTILINE)
+        assert receipt
+        found[one.name] = Part(receipt[1], one.inputs["stdin"], done.owner(one.name))
+    return found
+
+
+def deployed(stack: str = "test", servers: Any = None, hosts: Any = None) -> Deployment:
+    """Return a run of the components with these arguments."""
+    key = repr((servers, hosts))
+    _GIVEN[key] = (servers, hosts)
+    return _deployed(stack, key)
+
+
+def _kind(name: str) -> str:
+    return next(kind for kind in _ORDER if f"-{kind}" in name)
+
+
+class Sandbox:
+    """One machine: a server with Prometheus, a host with a node exporter, or both."""
+
+    def __init__(self, root: Path, tools: Path, shell: str) -> None:
+        self.root = root
+        self.shell = shell
+        for folder in (
+            *("etc/ssh/sshd_config.d", "etc/systemd/system/multi-user.target.wants", "etc/prometheus", "etc/default"),
+            *("usr/lib/systemd/system", "run/systemd/system", "var/lib", "proc/1"),
+            *("fake/running", "fake/pid", "fake/on-start", "fake/on-stop"),
+        ):
+            (root / folder).mkdir(parents=True)
+        (root / "usr/bin").symlink_to(tools)
+        (root / "usr/sbin").symlink_to(tools)
+        self.write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n")
+        self.write("etc/shadow", "root:*:19000::::::\nann:!:19000::::::\n")
+        self.write("etc/group", "root:x:0:\nann:x:1000:\nadm:x:4:ann\n")
+        self.write("etc/ssh/sshd_config", "# Mine.\nInclude /etc/ssh/sshd_config.d/*.conf\nX11Forwarding yes\n")
+        self.write("fake/journal", "")
+        self.write("fake/listeners", "")
+
+    def __truediv__(self, path: str) -> Path:
+        return self.root / path
+
+    def write(self, path: str, text: str | bytes, mode: int = 0o644) -> Path:
+        """Write a file of the machine. Absolute paths in a text stand as the machine sees them."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        file.chmod(mode)
+        return file
+
+    def read(self, path: str) -> str:
+        """Return a file's text with its paths as the machine sees them."""
+        return (self.root / path).read_text().replace(str(self.root), "")
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Change a file's text in place. Absolute paths stand as the machine sees them."""
+        text = (self.root / path).read_text()
+        here = f"{self.root}/"
+        if _ABSOLUTE.sub(here, old) in text:
+            old, new = _ABSOLUTE.sub(here, old), _ABSOLUTE.sub(here, new)
+        assert old in text
+        self.write(path, text.replace(old, new))
+
+    def calls(self, word: str = "") -> list[str]:
+        """Return what was asked of the fakes, by a word in it."""
+        file = self.root / "fake/calls"
+        lines = file.read_text().replace(str(self.root), "").splitlines() if file.exists() else []
+        return [line for line in lines if word in line]
+
+    def add_prometheus(self, config: bytes = PROMETHEUS) -> None:
+        """Start a Prometheus as Debian packages it."""
+        self.write("etc/prometheus/prometheus.yml", config)
+        self.write("fake/loaded", config)
+        self.write("fake/up", "1\n")
+        self._process(777, "prometheus", b"/usr/bin/prometheus\0", "prometheus.service")
+
+    def add_exporter(self, name: str = "prometheus-node-exporter", port: int = 9100) -> None:
+        """Start an exporter as Debian packages it."""
+        unit = f"{name}.service"
+        self.write(
+            f"usr/lib/systemd/system/{unit}",
+            f"[Service]\nEnvironmentFile={self.root}/etc/default/{name}\nExecStart=/usr/bin/{name} $ARGS\n",
+        )
+        self.write(f"etc/default/{name}", 'ARGS=""\n')
+        listener = rf"\|:{port} |d"
+        self.write(f"fake/on-stop/{unit}", f'sed -i "{listener}" "$ROOT/fake/listeners"\n')
+        self.write(
+            f"fake/on-start/{unit}",
+            "place='*'\n"
+            f"! cat \"$own.d\"/*.conf 2>/dev/null | grep -q 'listen-address=127.0.0.1:{port}' || place=127.0.0.1\n"
+            f'sed -i "{listener}" "$ROOT/fake/listeners"\n'
+            f'echo "$place:{port} {port} {name}" >>"$ROOT/fake/listeners"\n',
+        )
+        self._process(port, name, f"/usr/bin/{name}\0".encode(), unit)
+        self.write("fake/listeners", f"*:{port} {port} {name}\n")
+
+    def add_all(self) -> None:
+        """Make it server and host at once, with a tunnel to itself."""
+        self.add_prometheus()
+        self.add_exporter()
+        self.add_tunnel("127.77.0.1:19100")
+
+    def add_tunnel(self, listen: str, unit: str = "metrics-tunnel-web1.service") -> None:
+        """Let a tunnel's unit listen once it runs."""
+        address, port = listen.rsplit(":", 1)
+        self.write(f"fake/on-stop/{unit}", f'sed -i "/ ssh-{port}$/d" "$ROOT/fake/listeners"\n')
+        self.write(f"fake/on-start/{unit}", f'echo "{address}:{port} 4242 ssh-{port}" >>"$ROOT/fake/listeners"\n')
+        self.write(f"fake/pid/{unit}", "4242\n")
+
+    def _process(self, pid: int, name: str, command: bytes, unit: str) -> None:
+        self.write(f"proc/{pid}/comm", f"{name[:15]}\n")
+        self.write(f"proc/{pid}/cmdline", command)
+        self.write(f"proc/{pid}/cgroup", f"0::/system.slice/{unit}\n")
+        self.write(f"proc/{pid}/uid", "110\n")
+        self.write(f"proc/{pid}/status", "Name:\tx\nPPid:\t1\n")
+        self.write(f"fake/running/{unit}", "")
+        self.write(f"fake/pid/{unit}", f"{pid}\n")
+
+    def inside(self, text: str) -> str:
+        """Return a script with every absolute path below this folder."""
+        text = _ABSOLUTE.sub(f"{self.root}/", text)
+        text = re.sub(r"flock -w \d+", "flock -w 0.2", text)
+        refuse_outside(text, self.root)
+        return text
+
+    def run(self, text: str, *args: str, limit: int | None = None) -> Done:
+        """Run a payload as its machine would. A file cannot grow over `limit` bytes, as on a full disk."""
+
+        def full() -> None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            if limit is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+        environment = {
+            "ROOT": str(self.root),
+            "PATH": f"{self.root}/usr/bin",
+            "REAL": str(Path(shutil.which("stat") or "").parent),
+            "ME": getpass.getuser(),
+            "HOME": str(self.root),
+        }
+        shell, *flags = self.shell.split()
+        done = subprocess.run(
+            [shutil.which(shell) or shell, *flags, "-s", "--", *args],
+            input=_PREFIX + self.inside(text),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+            cwd=self.root,
+            env=environment,
+            preexec_fn=full if limit is not None else None,
+        )
+        return Done(done.returncode, done.stdout.replace(str(self.root), ""), done.stderr.replace(str(self.root), ""))
+
+    def apply(self, part: Part, generation: str = "0a1b2c3d", owner: str = "", **more: Any) -> Done:
+        """Run a part's apply."""
+        return self.run(part.stdin, "apply", owner or part.owner, generation, **more)
+
+    def remove(self, part: Part, owner: str = "", **more: Any) -> Done:
+        """Run a part's remove."""
+        return self.run(part.stdin, "remove", owner or part.owner, **more)
+
+    def look(self, part: Part, machine: str, *, done: Deployment | None = None) -> Finding:
+        """Return what the observation of `machine` finds of a part."""
+        text = dict((done or deployed()).asked)[machine]
+        before = self.state(times=True)
+        ended = self.run(text)
+        assert self.state(times=True) == before, "a look changed something"
+        assert ended.code == 0, ended.err
+        return parse(ended.out).get(part.receipt, Finding())
+
+    def state(self, *folders: str, times: bool = False) -> dict[str, tuple[Any, ...]]:
+        """Return every file, link and folder of the machine that a user would miss, with mode and bytes."""
+        found: dict[str, tuple[Any, ...]] = {}
+        for folder in folders or ("etc", "var", "run/systemd", "usr/lib"):
+            for path in sorted((self.root / folder).rglob("*")):
+                about = path.lstat()
+                what: Any = None
+                if path.is_symlink():
+                    what = path.readlink()
+                elif path.is_file():
+                    what = path.read_bytes()
+                when = about.st_mtime_ns if times and not path.is_dir() else 0
+                found[str(path.relative_to(self.root))] = (stat.filemode(about.st_mode), what, when)
+        return found
+
+    def files(self) -> dict[str, tuple[Any, ...]]:
+        """Return the state of what is no folder."""
+        return {path: what for path, what in self.state().items() if what[0][0] != "d"}
+
+
+def refuse_outside(text: str, root: Path) -> None:
+    """Raise AssertionError where a script still names a path of this machine, or looks for programs there."""
+    assert re.search(rf"^PATH={re.escape(str(root))}/\S+$", text, re.MULTILINE), "PATH is not the sandbox's"
+    assert len(re.findall(r"\bPATH=", text)) == 1, "PATH is set twice"
+    bare = re.sub(re.escape(str(root)) + r"[\w/.@%+-]*", "", text)
+    bare = re.sub(r"^ExecStart=\$\w+/bin/sh ", "ExecStart=", bare, flags=re.MULTILINE)  # a unit's text, run by nobody
+    left = _LEFT.search(bare)
+    assert left is None, f"a path outside of the sandbox remains: {bare[max(0, left.start() - 40) : left.end() + 40]}"
+
+
+def tools(folder: Path) -> Path:
+    """Fill a folder with the fakes and with links to harmless real tools."""
+    for name in _REAL:
+        found = shutil.which(name)
+        if found:
+            (folder / name).symlink_to(found)
+    for fake in FAKES.iterdir():
+        (folder / fake.name).unlink(missing_ok=True)
+        shutil.copy(fake, folder / fake.name)
+    return folder
+
+
+def blob(line: str) -> str:
+    """Return the key of a public key line."""
+    word = next(word for word in line.split() if word.startswith("AAAA"))
+    base64.b64decode(word, validate=True)
+    return word

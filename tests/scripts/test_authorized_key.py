@@ -1,0 +1,281 @@
+"""On a host: the tunnel user, its restricted key line and sshd's limits. Other users' lines are never touched."""
+
+import base64
+import hashlib
+
+import pytest
+
+from tests.mocked import exporter, public_key
+from tests.scripts.sandbox import Sandbox, blob, deployed, parts
+
+NAME = "web1-authorized-key-mon1"
+KEY = parts()[NAME]
+KEYS = "etc/ssh/authorized_keys.d/metrics-tunnel"
+CONF = "etc/ssh/sshd_config.d/10-metrics-tunnel.conf"
+OPTIONS = 'restrict,port-forwarding,permitopen="127.0.0.1:9100",permitlisten="localhost:1",command="/bin/false"'
+LINE = f"{OPTIONS} {public_key('metrics-tunnel-test-mon1-1')}\n"
+FOREIGN = "restrict ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7mjxwKQrMwGd3Fq4SVXn5uHFsGCA1HPdKmSeAbmN0q somebody else's\n"
+ACCEPTED = "Accepted publickey for metrics-tunnel from 10.0.0.10 port 4 ssh2: ED25519 SHA256:{}\n"
+USER = "metrics-tunnel:x:{}:{}:Prometheus tunnels (metrics-tunnel):/nonexistent:/usr/sbin/nologin"
+DROPIN = """\
+# Managed by metrics-tunnel.
+Match User metrics-tunnel
+AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u
+AuthenticationMethods publickey
+AllowTcpForwarding local
+AllowStreamLocalForwarding no
+PermitOpen 127.0.0.1:9100
+PermitListen none
+GatewayPorts no
+MaxSessions 0
+ForceCommand /bin/false
+PermitTTY no
+PermitTunnel no
+PermitUserRC no
+X11Forwarding no
+AllowAgentForwarding no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+ClientAliveInterval 15
+ClientAliveCountMax 3
+Match all
+"""
+
+
+def test_line_drop_in_and_user_are_these(machine: Sandbox) -> None:
+    machine.write("fake/running/ssh.service", "")
+    assert machine.apply(KEY).code == 0
+    assert machine.read(KEYS) == LINE
+    assert machine.read(CONF) == DROPIN
+    assert (machine / KEYS).stat().st_mode & 0o777 == 0o644
+    assert (machine / "etc/ssh/authorized_keys.d").stat().st_mode & 0o777 == 0o755
+    fields = machine.read("etc/passwd").splitlines()[-1].split(":")
+    assert ":".join(fields) == USER.format(fields[2], fields[3])
+    assert machine.read("etc/shadow").splitlines()[-1].startswith("metrics-tunnel:*:")
+    assert machine.calls("reload") == ["systemctl reload ssh"]
+    assert not machine.calls("restart")
+
+
+def test_the_line_says_where_tunnels_come_from_and_all_ports_of_the_host(one_machine: Sandbox) -> None:
+    both = {"node": exporter(), "postgres": exporter(port=9187, job="postgres")}
+    given = parts(servers={"mon1": {"egress": ["10.0.0.10", "10.1.0.0/16"]}}, hosts={"web1": {"exporters": both}})
+    assert one_machine.apply(given[NAME]).code == 0
+    assert 'permitopen="127.0.0.1:9100",permitopen="127.0.0.1:9187",' in one_machine.read(KEYS)
+    assert ',from="10.0.0.10,10.1.0.0/16" ssh-ed25519 ' in one_machine.read(KEYS)
+    assert "PermitOpen 127.0.0.1:9100 127.0.0.1:9187\n" in one_machine.read(CONF)
+
+
+def test_two_stacks_share_user_drop_in_and_key_file_and_the_last_one_takes_them_away(machine: Sandbox) -> None:
+    both = {"node": exporter(), "postgres": exporter(port=9187, job="postgres")}
+    prod = parts("prod", hosts={"web1": {"exporters": both}})[NAME]
+    before = machine.state("etc")
+    assert machine.apply(KEY).code == 0
+    assert machine.apply(prod).code == 0
+    assert [line.split()[-1] for line in machine.read(KEYS).splitlines()] == [
+        "metrics-tunnel-test-mon1-1",
+        "metrics-tunnel-prod-mon1-1",
+    ]
+    assert "PermitOpen 127.0.0.1:9100 127.0.0.1:9187\n" in machine.read(CONF)
+    assert len(machine.calls("useradd")) == 1
+    assert machine.look(KEY, "web1").drift == []
+    assert machine.remove(prod).code == 0
+    assert machine.read(KEYS) == LINE
+    assert machine.read(CONF) == DROPIN
+    assert "metrics-tunnel:" in machine.read("etc/passwd")
+    assert machine.remove(KEY).code == 0
+    assert machine.state("etc") == before
+
+
+def test_a_line_of_somebody_else_in_the_key_file_is_kept(machine: Sandbox) -> None:
+    machine.write(KEYS, FOREIGN)
+    assert machine.apply(KEY).code == 0
+    assert machine.read(KEYS) == FOREIGN + LINE
+    assert machine.apply(KEY).code == 0
+    assert machine.read(KEYS) == FOREIGN + LINE
+    assert machine.remove(KEY).code == 0
+    assert machine.read(KEYS) == FOREIGN
+
+
+def test_a_rotation_adds_the_new_line_beside_the_old_and_the_old_one_goes_by_itself(machine: Sandbox) -> None:
+    new = parts(servers={"mon1": {"rotation": 2}})[NAME]
+    assert machine.apply(KEY).code == 0
+    assert machine.apply(new).code == 0
+    assert len(machine.read(KEYS).splitlines()) == 2
+    assert machine.remove(KEY).code == 0
+    assert machine.read(KEYS) == f"{OPTIONS} {public_key('metrics-tunnel-test-mon1-2')}\n"
+    assert machine.look(new, "web1", done=deployed(servers={"mon1": {"rotation": 2}})).drift == []
+
+
+def fingerprint(name: str) -> str:
+    digest = hashlib.sha256(base64.b64decode(blob(public_key(name)))).digest()
+    return base64.b64encode(digest).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("journal", ["", ACCEPTED])
+def test_only_the_sessions_of_the_key_that_goes_are_ended(journal: str, machine: Sandbox) -> None:
+    """A session is that of the key which its parent's journal names; one without a word there is ended too."""
+    prod = parts("prod")[NAME]
+    assert machine.apply(KEY).code == 0
+    assert machine.apply(prod).code == 0
+    number = machine.read("etc/passwd").splitlines()[-1].split(":")[2]
+    for pid, owner in ((501, number), (502, "1000")):
+        machine.write(f"proc/{pid}/uid", f"{owner}\n")
+        machine.write(f"proc/{pid}/status", "Name:\tsshd\nPPid:\t500\n")
+    machine.write("fake/journal", ACCEPTED.format(fingerprint("metrics-tunnel-test-mon1-1")))
+    assert machine.remove(prod).code == 0
+    assert not machine.calls("kill")
+    assert machine.apply(prod).code == 0
+    machine.write("fake/journal", journal.format(fingerprint("metrics-tunnel-prod-mon1-1")) if journal else "")
+    assert machine.remove(prod).code == 0
+    assert machine.calls("kill") == ["kill 501"]
+
+
+def test_the_user_goes_with_the_last_line_and_its_processes_before_it(machine: Sandbox) -> None:
+    assert machine.apply(KEY).code == 0
+    number = machine.read("etc/passwd").splitlines()[-1].split(":")[2]
+    machine.write("proc/501/uid", f"{number}\n")
+    machine.write("proc/502/uid", "1000\n")
+    assert machine.remove(KEY).code == 0
+    assert machine.calls("kill") == ["kill 501"]
+    assert "metrics-tunnel" not in machine.read("etc/passwd")
+
+
+def test_a_user_that_cannot_be_deleted_fails_the_removal_and_running_again_ends_it(one_machine: Sandbox) -> None:
+    assert one_machine.apply(KEY).code == 0
+    one_machine.write("fake/userdel-fails", "")
+    done = one_machine.remove(KEY)
+    assert done.code == 4
+    assert "cannot delete user metrics-tunnel; see: loginctl, ps -u metrics-tunnel" in done.err
+    (one_machine / "fake/userdel-fails").unlink()
+    assert one_machine.remove(KEY).code == 0
+    assert "metrics-tunnel" not in one_machine.read("etc/passwd")
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "says"),
+    [
+        ("etc/passwd", "metrics-tunnel:x:1001:1001:Bob's own:/home/b:/bin/sh\n", "is there and not ours (Bob's own)"),
+        (CONF, "Match User bob\n", f"/{CONF} is not ours; move it away"),
+        ("etc/ssh/sshd_config.d/99.conf", "Broken\n", "sshd's configuration is invalid already; see: sshd -t"),
+        ("etc/ssh/sshd_config", "DisableForwarding yes\n", "sshd has 'disableforwarding yes'"),
+        ("etc/ssh/sshd_config", "PubkeyAuthentication no\n", "sshd has 'pubkeyauthentication no'"),
+    ],
+)
+def test_what_is_not_ours_or_stands_in_the_way_is_refused_untouched_and_told_by_the_first_look(
+    path: str, text: str, says: str, one_machine: Sandbox
+) -> None:
+    machine = one_machine
+    machine.write(path, text)
+    before = machine.state(times=True)
+    done = machine.apply(KEY)
+    assert done.code == 3
+    assert says in done.err
+    assert machine.state(times=True) == before
+    found = machine.look(KEY, "web1")
+    assert len(found.refusals) == 1
+    assert says in found.refusals[0]
+
+
+def test_a_drop_in_that_sshd_refuses_is_taken_back_with_line_and_user(machine: Sandbox) -> None:
+    machine.write("fake/sshd-refuses-ours", "")
+    before = machine.state("etc")
+    done = machine.apply(KEY)
+    assert done.code == 4
+    assert "sshd refuses our drop-in; see: sshd -t; its old state is restored" in done.err
+    assert machine.state("etc") == before
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "remedy"),
+    [
+        (
+            "etc/ssh/sshd_config.d/05-corp.conf",
+            "Match User *\nMaxSessions 10\nMatch all\n",
+            "overridden by /etc/ssh/sshd_config.d/05-corp.conf, which comes first; remove its Match block",
+        ),
+        (
+            "etc/ssh/sshd_config",
+            "X11Forwarding yes\n",
+            "add to the top of /etc/ssh/sshd_config: Include /etc/ssh/sshd_config.d/*.conf",
+        ),
+    ],
+)
+def test_a_drop_in_that_sshd_would_not_obey_is_taken_back_and_the_culprit_named(
+    path: str, text: str, remedy: str, machine: Sandbox
+) -> None:
+    machine.write(path, text)
+    before = machine.state("etc")
+    done = machine.apply(KEY)
+    assert done.code == 4
+    assert "MaxSessions is not 0" in done.err
+    assert remedy in done.err
+    assert machine.state("etc") == before
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "says"),
+    [
+        (KEYS, "restrict,", "", "the key's line in /etc/ssh/authorized_keys.d/metrics-tunnel is missing, changed"),
+        (KEYS, "\n", f"\nssh-ed25519 {blob(LINE)} again\n", "is missing, changed or not alone"),
+        (KEYS, LINE.split()[1], "gone", "is missing, changed or not alone"),
+        (CONF, "MaxSessions 0", "MaxSessions 9", "10-metrics-tunnel.conf is missing or was edited"),
+        ("etc/passwd", "/usr/sbin/nologin", "/bin/bash", "user metrics-tunnel has the shell or home /bin/bash"),
+        ("etc/passwd", "/nonexistent:", "/home/t:", "user metrics-tunnel has the shell or home"),
+        ("etc/shadow", "metrics-tunnel:*", "metrics-tunnel:$6$x", "user metrics-tunnel has a password or is locked"),
+        ("etc/shadow", "metrics-tunnel:*", "metrics-tunnel:!", "user metrics-tunnel has a password or is locked"),
+        ("etc/group", "adm:x:4:ann", "adm:x:4:ann,metrics-tunnel", "user metrics-tunnel is in the groups adm"),
+        ("etc/ssh/sshd_config", "Include", "#Include", "sshd does not obey /etc/ssh/sshd_config.d/10-metrics-tunnel"),
+    ],
+)
+def test_drift_is_told_in_words_and_what_is_ours_heals(
+    path: str, old: str, new: str, says: str, one_machine: Sandbox
+) -> None:
+    machine = one_machine
+    machine.write("fake/running/ssh.service", "")
+    assert machine.apply(KEY).code == 0
+    whole = machine.state("etc")
+    machine.edit(path, old, new)
+    found = machine.look(KEY, "web1")
+    assert found.generation == "0a1b2c3d"
+    assert [text for text in found.drift if says in text], found.drift
+    done = machine.apply(KEY, "22222222")
+    if path == "etc/ssh/sshd_config":
+        assert done.code == 4
+        return
+    assert (done.code, done.err) == (0, "")
+    assert machine.look(KEY, "web1").drift == []
+    assert machine.state("etc") == whole
+
+
+def test_a_deleted_user_and_a_deleted_key_file_are_drift_and_heal(machine: Sandbox) -> None:
+    assert machine.apply(KEY).code == 0
+    (machine / KEYS).unlink()
+    (machine / CONF).unlink()
+    for file in ("passwd", "shadow", "group"):
+        lines = (machine / "etc" / file).read_text().splitlines(keepends=True)
+        machine.write(f"etc/{file}", "".join(line for line in lines if not line.startswith("metrics-tunnel")))
+    drift = machine.look(KEY, "web1").drift
+    assert [text for text in drift if "user metrics-tunnel is missing" in text]
+    assert [text for text in drift if "10-metrics-tunnel.conf is missing" in text]
+    assert machine.apply(KEY).code == 0
+    assert machine.look(KEY, "web1").drift == []
+
+
+def test_a_key_file_that_others_may_write_is_drift(one_machine: Sandbox) -> None:
+    assert one_machine.apply(KEY).code == 0
+    (one_machine / KEYS).chmod(0o666)
+    assert [
+        text for text in one_machine.look(KEY, "web1").drift if "mode and owner 666 root instead of 644 root" in text
+    ]
+    assert one_machine.apply(KEY).code == 0
+    assert (one_machine / KEYS).stat().st_mode & 0o777 == 0o644
+
+
+def test_another_key_under_the_same_name_replaces_the_line(one_machine: Sandbox) -> None:
+    """As where somebody deleted the key on the server and it was made anew."""
+    assert one_machine.apply(KEY).code == 0
+    new = public_key("another").rsplit(" ", 1)[0]
+    stdin = KEY.stdin.replace(public_key("metrics-tunnel-test-mon1-1"), f"{new} metrics-tunnel-test-mon1-1")
+    assert one_machine.run(stdin, "apply", KEY.owner, "22222222").code == 0
+    assert one_machine.read(KEYS) == f"{OPTIONS} {new} metrics-tunnel-test-mon1-1\n"
+    assert one_machine.look(KEY, "web1").drift == []

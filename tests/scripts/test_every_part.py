@@ -1,0 +1,217 @@
+"""What holds for the script of every part, in every shell: it converges, restores, and fails without a trace."""
+
+import fcntl
+
+import pytest
+
+from tests.scripts.sandbox import Sandbox, parts
+
+NAMES = list(parts())
+HOSTS = {"web1": "web1-authorized-key-mon1", "mon1": "mon1-keypair"}
+ON_HOST = ("web1-authorized-key-mon1", "web1-exporter-node")
+
+
+def where(name: str) -> str:
+    return "web1" if name in ON_HOST else "mon1"
+
+
+def test_a_fleet_goes_in_and_out_and_leaves_no_trace(machine: Sandbox) -> None:
+    machine.add_all()
+    before = machine.state()
+    for part in parts().values():
+        done = machine.apply(part)
+        assert (done.code, done.err) == (0, "")
+    assert machine.state("etc") != before
+    for name, part in parts().items():
+        found = machine.look(part, where(name))
+        assert (found.generation, found.drift, found.refusals) == ("0a1b2c3d", [], [])
+    for part in reversed(parts().values()):
+        done = machine.remove(part)
+        assert (done.code, done.err) == (0, "")
+    assert machine.state() == before
+
+
+def test_applied_twice_nothing_is_written_and_nothing_restarts(machine: Sandbox) -> None:
+    machine.add_all()
+    for part in parts().values():
+        assert machine.apply(part).code == 0
+    before = machine.state("etc", times=True)
+    (machine / "fake/calls").unlink()
+    for part in parts().values():
+        done = machine.apply(part, "22222222")
+        assert (done.code, done.err) == (0, "")
+    assert machine.state("etc", times=True) == before
+    assert not machine.calls("restart")
+    assert not machine.calls("kill")
+    assert not machine.calls("user")
+    for name, part in parts().items():
+        assert machine.look(part, where(name)).generation == "22222222"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_part_restores_what_was_there(name: str, machine: Sandbox) -> None:
+    machine.add_all()
+    before = machine.state("etc")
+    assert machine.apply(parts()[name]).code == 0
+    assert machine.state("etc") != before
+    assert machine.remove(parts()[name]).code == 0
+    assert machine.state("etc") == before
+    assert not (machine / f"var/lib/metrics-tunnel/{parts()[name].receipt}").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_part_whose_receipt_was_lost_restores_all_the_same(name: str, one_machine: Sandbox) -> None:
+    machine = one_machine
+    machine.add_all()
+    before = machine.state("etc")
+    assert machine.apply(parts()[name]).code == 0
+    (machine / "var/lib/metrics-tunnel").rename(machine / "lost")
+    done = machine.remove(parts()[name])
+    assert (done.code, done.err) == (0, "")
+    assert machine.state("etc") == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lost_receipt_is_told_and_applying_again_heals_it(name: str, one_machine: Sandbox) -> None:
+    machine = one_machine
+    machine.add_all()
+    assert machine.apply(parts()[name]).code == 0
+    (machine / "var/lib/metrics-tunnel").rename(machine / "lost")
+    before = machine.state("etc", times=True)
+    found = machine.look(parts()[name], where(name))
+    assert found.generation is None
+    assert len(found.drift) == 1
+    assert "receipt" in found.drift[0]
+    assert machine.apply(parts()[name], "22222222").code == 0
+    assert machine.state("etc", times=True) == before
+    found = machine.look(parts()[name], where(name))
+    assert (found.generation, found.drift) == ("22222222", [])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_removing_a_part_under_another_owner_does_nothing(name: str, one_machine: Sandbox) -> None:
+    machine = one_machine
+    machine.add_all()
+    assert machine.apply(parts()[name]).code == 0
+    before = machine.state(times=True)
+    for owner in (f"test.{name}.ffffffff", f"other.{name}.00000000"):
+        assert machine.remove(parts()[name], owner).code == 0
+        assert machine.state(times=True) == before
+    assert machine.look(parts()[name], where(name)).generation == "0a1b2c3d"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_after_a_replacement_the_old_instances_remove_leaves_the_new_one(name: str, one_machine: Sandbox) -> None:
+    machine = one_machine
+    machine.add_all()
+    part = parts()[name]
+    assert machine.apply(part).code == 0
+    assert machine.apply(part, "22222222", owner=f"test.{name}.ffffffff").code == 0
+    before = machine.state("etc", times=True)
+    assert machine.remove(part).code == 0
+    assert machine.state("etc", times=True) == before
+    assert machine.remove(part, f"test.{name}.ffffffff").code == 0
+    assert machine.state("etc") != before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_part_that_was_removed_can_be_removed_again(name: str, one_machine: Sandbox) -> None:
+    machine = one_machine
+    machine.add_all()
+    assert machine.apply(parts()[name]).code == 0
+    assert machine.remove(parts()[name]).code == 0
+    before = machine.state()
+    assert machine.remove(parts()[name]).code == 0
+    assert machine.state() == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_look_at_a_machine_with_nothing_applied_finds_and_leaves_nothing(name: str, one_machine: Sandbox) -> None:
+    machine = one_machine
+    machine.add_all()
+    found = machine.look(parts()[name], where(name))
+    assert (found.generation, found.drift, found.refusals) == (None, [], [])
+    assert not (machine / "var/lib/metrics-tunnel").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_payload_cut_at_any_line_changes_nothing(name: str, machine: Sandbox) -> None:
+    machine.add_all()
+    before = machine.state(times=True)
+    lines = parts()[name].stdin.splitlines(keepends=True)
+    start = next(number for number, line in enumerate(lines) if "PATH=" in line)
+    # Where the cut is among the values and functions is of little matter; at the call each byte is.
+    for end in range(start + 1, len(lines), 3 if machine.shell == "dash" else 15):
+        machine.run("".join(lines[:end]), "apply", "test.x.0", "0a1b2c3d")
+    for end in range(1, len('main "$@"')):
+        machine.run("".join(lines[:-1]) + lines[-1][:end], "apply", "test.x.0", "0a1b2c3d")
+    assert machine.state(times=True) == before
+    assert not machine.calls()
+
+
+@pytest.mark.parametrize("limit", [0, 400, 1000])
+@pytest.mark.parametrize("name", NAMES)
+def test_on_a_full_disk_a_part_fails_with_every_file_as_it_was_and_running_again_converges(
+    name: str, limit: int, one_machine: Sandbox
+) -> None:
+    machine = one_machine
+    machine.add_all()
+    before = machine.files()
+    done = machine.apply(parts()[name], limit=limit)
+    assert done.code or limit
+    if done.code:
+        assert f"{where(name)} {parts()[name].receipt}: " in done.err
+        assert machine.files() == before
+    assert machine.apply(parts()[name]).code == 0
+    found = machine.look(parts()[name], where(name))
+    assert (found.generation, found.drift) == ("0a1b2c3d", [])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_while_another_run_holds_the_lock_a_part_is_refused_and_says_who_holds_it(name: str, machine: Sandbox) -> None:
+    machine.add_all()
+    before = machine.files()
+    lock = machine.write("run/metrics-tunnel.lock", "pid 1 since noon\n")
+    with lock.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = machine.apply(parts()[name])
+    assert done.code == 3
+    assert "another run holds the lock (pid 1 since noon)" in done.err
+    assert machine.files() == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_error_is_one_line_that_names_machine_and_part(name: str, one_machine: Sandbox) -> None:
+    machine = one_machine
+    machine.add_all()
+    (machine / "run/systemd/system").rmdir()
+    done = machine.apply(parts()[name])
+    assert done.code == 3
+    assert done.err == (
+        f"{where(name)} {parts()[name].receipt}: no running systemd here; only machines with systemd are served\n"
+    )
+    assert not (machine / "var/lib/metrics-tunnel").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_user_who_is_not_root_is_refused(name: str, one_machine: Sandbox) -> None:
+    machine = one_machine
+    machine.add_all()
+    before = machine.state(times=True)
+    machine.write("fake/nobody", "")
+    done = machine.apply(parts()[name])
+    assert done.code == 3
+    assert "needs root" in done.err
+    assert machine.state(times=True) == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_part_of_another_resource_is_refused(name: str, one_machine: Sandbox) -> None:
+    machine = one_machine
+    machine.add_all()
+    assert machine.apply(parts()[name]).code == 0
+    before = machine.state("etc", times=True)
+    done = machine.apply(parts()[name], owner="test.other.00000000")
+    assert done.code == 3
+    assert f"belongs to test.{name}." in done.err
+    assert machine.state("etc", times=True) == before

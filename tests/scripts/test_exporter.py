@@ -1,0 +1,224 @@
+"""On a host: an exporter on loopback alone, whatever its unit or environment says, and given back as it was."""
+
+import re
+import shlex
+import subprocess
+
+import pytest
+
+from tests.mocked import exporter
+from tests.scripts.sandbox import SHELLS, Sandbox, deployed, parts
+
+NAME = "web1-exporter-node"
+NODE = parts()[NAME]
+SERVICE = "prometheus-node-exporter.service"
+UNIT = f"usr/lib/systemd/system/{SERVICE}"
+DROPIN = f"etc/systemd/system/{SERVICE}.d/zz-metrics-tunnel-node.conf"
+
+
+def command(machine: Sandbox) -> str:
+    found = re.findall(r"^ExecStart=(.+)$", machine.read(DROPIN), re.MULTILINE)
+    assert len(found) == 1
+    return str(found[0])
+
+
+def started(line: str, shell: str, arguments: list[str]) -> list[str]:
+    """Return what a drop-in's command starts, with `arguments` where the unit had $ARGS, as systemd would start it."""
+    words = shlex.split(line.lstrip("-+!").replace("$$", "\1").replace("%%", "%"))
+    whole: list[str] = []
+    for word in words:
+        whole += arguments if word == "$ARGS" else [word.replace("\1", "$")]
+    show = ["/usr/bin/env", "printf", r"%s\n"]
+    whole = [part for word in whole for part in (show if word == "/usr/bin/prometheus-node-exporter" else [word])]
+    assert whole[0] == "/bin/sh"
+    done = subprocess.run([*shell.split(), *whole[1:]], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_the_exporter_listens_on_loopback_alone_and_again_everywhere_when_it_is_given_back(machine: Sandbox) -> None:
+    machine.add_exporter()
+    before = machine.state()
+    assert machine.read("fake/listeners").startswith("*:9100 ")
+    done = machine.apply(NODE)
+    assert (done.code, done.err) == (0, "")
+    assert machine.read("fake/listeners").startswith("127.0.0.1:9100 ")
+    assert machine.read(DROPIN).startswith("# Managed by metrics-tunnel, stack test")
+    assert machine.remove(NODE).code == 0
+    assert machine.read("fake/listeners").startswith("*:9100 ")
+    assert machine.state() == before
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_the_unit_starts_loses_its_listen_flags_and_nothing_else(shell: str, one_machine: Sandbox) -> None:
+    one_machine.add_exporter()
+    assert one_machine.apply(NODE).code == 0
+    given: list[tuple[list[str], list[str]]] = [
+        ([], []),
+        (["--web.listen-address=:9100"], []),
+        (["--web.listen-address", "0.0.0.0:9100", "--x"], ["--x"]),
+        (["-web.listen-address", ":1", "-web.listen-address=:2", "--web.listen-address=[::]:3"], []),
+        (["--web.telemetry-path=/m", "--web.listen-address=:9100", "--a b"], ["--web.telemetry-path=/m", "--a b"]),
+        (["--collector.x=^(a|b)$", "it's", '"q"', ""], ["--collector.x=^(a|b)$", "it's", '"q"', ""]),
+    ]
+    for arguments, kept in given:
+        assert started(command(one_machine), shell, arguments) == [*kept, "--web.listen-address=127.0.0.1:9100"]
+
+
+@pytest.mark.parametrize("prefix", ["-", "+", "!", "!!", "-+"])
+def test_a_prefix_of_the_units_command_stays_in_front(prefix: str, one_machine: Sandbox) -> None:
+    one_machine.add_exporter()
+    one_machine.edit(UNIT, "ExecStart=", f"ExecStart={prefix}")
+    assert one_machine.apply(NODE).code == 0
+    assert command(one_machine).startswith(f"{prefix}/bin/sh -c '")
+    assert command(one_machine).endswith(" metrics-tunnel /usr/bin/prometheus-node-exporter $ARGS")
+
+
+def test_a_command_over_several_lines_is_taken_whole_and_the_last_one_counts(one_machine: Sandbox) -> None:
+    one_machine.add_exporter()
+    one_machine.write(
+        f"etc/systemd/system/{SERVICE}.d/10-mine.conf",
+        "[Service]\nExecStart=\nExecStart=/usr/bin/prometheus-node-exporter \\\n  --one \\\n  --two\n",
+    )
+    before = one_machine.state()
+    assert one_machine.apply(NODE).code == 0
+    assert started(command(one_machine), "dash", []) == ["--one", "--two", "--web.listen-address=127.0.0.1:9100"]
+    assert one_machine.remove(NODE).code == 0
+    assert one_machine.state() == before
+
+
+def test_a_unit_made_by_hand_in_etc_is_never_edited(machine: Sandbox) -> None:
+    machine.add_exporter()
+    (machine / UNIT).rename(machine / f"etc/systemd/system/{SERVICE}")
+    before = machine.state()
+    assert machine.apply(NODE).code == 0
+    assert machine.read("fake/listeners").startswith("127.0.0.1:9100 ")
+    changed = {path for path, what in machine.state("etc").items() if before.get(path) != what}
+    assert changed == {DROPIN, DROPIN.rsplit("/", 1)[0]}
+    assert machine.remove(NODE).code == 0
+    assert machine.state() == before
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "says"),
+    [
+        ("fake/listeners", "", "nothing listens on port 9100; install or start the exporter, or give its unit"),
+        ("fake/listeners", "*:9100 9100 docker-proxy\n", "port 9100 is published by a container"),
+        ("fake/listeners", "*:9100 1 systemd\n", "port 9100 is opened by a systemd socket"),
+        ("proc/9100/cgroup", "0::/docker/0123456789\n", "port 9100 is an exporter in a container"),
+        ("proc/9100/cgroup", "0::/user.slice/session-1.scope\n", "is no systemd service; run it as one"),
+        (UNIT, "[Service]\nType=oneshot\n", f"unit {SERVICE} has no ExecStart"),
+        (UNIT, "[Service]\nExecStart=@/usr/bin/x y\n", "has an ExecStart with the prefix '@', which is not served"),
+        (UNIT, "[Service]\nExecStart=/usr/bin/x --web.systemd-socket\n", "takes its socket from systemd"),
+    ],
+)
+def test_what_cannot_be_closed_safely_is_refused_untouched_and_told_by_the_first_look(
+    path: str, text: str, says: str, one_machine: Sandbox
+) -> None:
+    one_machine.add_exporter()
+    one_machine.write(path, text)
+    before = one_machine.state(times=True)
+    done = one_machine.apply(NODE)
+    assert done.code == 3
+    assert says in done.err
+    assert one_machine.state(times=True) == before
+    assert not one_machine.calls("restart")
+    refusals = one_machine.look(NODE, "web1").refusals
+    assert len(refusals) == 1
+    assert says in refusals[0]
+
+
+def test_a_unit_that_is_named_and_not_there_is_refused(one_machine: Sandbox) -> None:
+    one_machine.add_exporter()
+    given = parts(hosts={"web1": {"exporters": {"node": exporter(unit="gone.service")}}})[NAME]
+    done = one_machine.apply(given)
+    assert done.code == 3
+    assert "unit gone.service is not-found; give the exporter's unit" in done.err
+
+
+@pytest.mark.parametrize("fault", ["start-fails", "silent"])
+def test_an_exporter_that_does_not_come_back_on_loopback_is_given_back_as_it_was(fault: str, machine: Sandbox) -> None:
+    machine.add_exporter()
+    before = machine.state()
+    machine.write(f"fake/{fault}", "")
+    done = machine.apply(NODE)
+    assert done.code == 4
+    assert f"see: journalctl -u {SERVICE}; its old state is restored" in done.err
+    assert machine.state() == before
+    assert machine.read("fake/listeners").startswith("*:9100 ")
+    (machine / f"fake/{fault}").unlink()
+    assert machine.apply(NODE).code == 0
+
+
+def test_an_exporter_that_still_listens_elsewhere_is_given_back_as_it_was(machine: Sandbox) -> None:
+    machine.add_exporter()
+    before = machine.state()
+    machine.write(f"fake/on-start/{SERVICE}", 'echo "*:9100 9100 x" >"$ROOT/fake/listeners"\n')
+    done = machine.apply(NODE)
+    assert done.code == 4
+    assert "loopback" in done.err
+    assert machine.state() == before
+
+
+@pytest.mark.parametrize(
+    ("hand", "says"),
+    [
+        ("open", "exporter listens on *:9100"),
+        ("stop", f"exporter {SERVICE} is stopped"),
+        ("edit", f"/{DROPIN} was edited"),
+        ("delete", f"/{DROPIN} is missing"),
+        ("package", f"the command of {SERVICE} was changed"),
+        ("environment", "environment asks for another listener"),
+    ],
+)
+def test_drift_is_told_in_words_and_heals(hand: str, says: str, one_machine: Sandbox) -> None:
+    machine = one_machine
+    machine.add_exporter()
+    assert machine.apply(NODE).code == 0
+    match hand:
+        case "open":
+            machine.write("fake/listeners", "*:9100 9100 x\n")
+        case "stop":
+            (machine / f"fake/running/{SERVICE}").unlink()
+            machine.write("fake/listeners", "")
+        case "edit":
+            machine.edit(DROPIN, "127.0.0.1", "0.0.0.0")  # noqa: S104 - the drift
+        case "delete":
+            (machine / DROPIN).unlink()
+        case "package":
+            machine.edit(UNIT, "$ARGS", "--new $ARGS")
+        case "environment":
+            machine.edit("etc/default/prometheus-node-exporter", '""', '"--web.listen-address=0.0.0.0:9100"')
+    found = machine.look(NODE, "web1")
+    assert found.generation == "0a1b2c3d"
+    assert [text for text in found.drift if says in text], found.drift
+    done = machine.apply(NODE, "22222222")
+    assert done.code == 0, done.err
+    assert machine.look(NODE, "web1").drift == []
+    assert machine.read("fake/listeners").startswith("127.0.0.1:9100 ")
+
+
+def test_a_stopped_exporter_is_given_back_stopped(one_machine: Sandbox) -> None:
+    one_machine.add_exporter()
+    assert one_machine.apply(NODE).code == 0
+    (one_machine / f"fake/running/{SERVICE}").unlink()
+    one_machine.write("fake/listeners", "")
+    assert one_machine.remove(NODE).code == 0
+    assert not (one_machine / f"fake/running/{SERVICE}").exists()
+    assert not (one_machine / DROPIN).parent.exists()
+
+
+def test_two_exporters_of_one_host_are_closed_each_for_itself(one_machine: Sandbox) -> None:
+    hosts = {"web1": {"exporters": {"node": exporter(), "app": exporter(port=9200, job="app")}}}
+    both = parts(hosts=hosts)
+    one_machine.add_exporter("app-exporter", 9200)
+    one_machine.add_exporter()
+    one_machine.write("fake/listeners", "*:9100 9100 x\n*:9200 9200 y\n")
+    before = one_machine.state()
+    for name in (NAME, "web1-exporter-app"):
+        done = one_machine.apply(both[name])
+        assert (done.code, done.err) == (0, "")
+    assert sorted(one_machine.read("fake/listeners").split()[::3]) == ["127.0.0.1:9100", "127.0.0.1:9200"]
+    assert one_machine.look(both["web1-exporter-app"], "web1", done=deployed(hosts=hosts)).drift == []
+    for name in ("web1-exporter-app", NAME):
+        assert one_machine.remove(both[name]).code == 0
+    assert one_machine.state() == before

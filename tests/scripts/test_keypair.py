@@ -1,0 +1,114 @@
+"""On a server: the tunnels' key is made there, its public half is all that leaves, and what is not ours is refused."""
+
+import subprocess
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from tests.scripts.sandbox import Sandbox, parts
+
+PAIR = parts()["mon1-keypair"]
+KEY = "etc/metrics-tunnel/keys/metrics-tunnel-test-mon1-1"
+OWN = Ed25519PrivateKey.generate()
+TEXT = OWN.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+PUBLIC = OWN.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def test_the_key_is_ed25519_for_root_alone_and_its_public_line_is_printed(machine: Sandbox) -> None:
+    done = machine.apply(PAIR)
+    assert done.code == 0
+    kind, blob, name = done.out.split()
+    assert (kind, name) == ("ssh-ed25519", "metrics-tunnel-test-mon1-1")
+    derived = subprocess.run(["ssh-keygen", "-y", "-f", machine / KEY], capture_output=True, text=True, check=True)
+    assert derived.stdout.split()[:2] == [kind, blob]
+    assert machine.read(f"{KEY}.pub") == done.out
+    assert (machine / KEY).stat().st_mode & 0o777 == 0o600
+    assert (machine / KEY).parent.stat().st_mode & 0o777 == 0o700
+    assert sorted(path.name for path in (machine / KEY).parent.iterdir()) == [
+        "metrics-tunnel-test-mon1-1",
+        "metrics-tunnel-test-mon1-1.pub",
+    ]
+
+
+def test_nothing_of_the_private_half_is_printed_or_kept_elsewhere(one_machine: Sandbox) -> None:
+    done = one_machine.apply(PAIR)
+    secret = (one_machine / KEY).read_text().splitlines()[2]
+    assert secret not in done.out + done.err
+    holders = [
+        path for path, what in one_machine.state().items() if isinstance(what[1], bytes) and secret.encode() in what[1]
+    ]
+    assert holders == [KEY]
+
+
+def test_applied_again_the_key_stays_and_is_printed_again(machine: Sandbox) -> None:
+    first = machine.apply(PAIR)
+    again = machine.apply(PAIR, "22222222")
+    assert again.out == first.out
+
+
+def test_a_rotation_makes_another_key_beside_the_old_one(one_machine: Sandbox) -> None:
+    new = parts(servers={"mon1": {"rotation": 2}})["mon1-keypair"]
+    old_line, new_line = one_machine.apply(PAIR).out, one_machine.apply(new).out
+    assert old_line.split()[1] != new_line.split()[1]
+    assert one_machine.remove(PAIR).code == 0
+    assert not (one_machine / KEY).exists()
+    assert one_machine.read(KEY.removesuffix("1") + "2.pub") == new_line
+
+
+def test_a_private_key_of_the_users_own_is_put_there_and_never_printed(machine: Sandbox) -> None:
+    given = parts(servers={"mon1": {"private_key": TEXT}})["mon1-keypair"]
+    before = machine.state("etc")
+    done = machine.apply(given)
+    assert done.code == 0
+    assert done.out == f"{PUBLIC} metrics-tunnel-test-mon1-1\n"
+    assert "PRIVATE" not in done.out + done.err
+    assert (machine / KEY).stat().st_mode & 0o777 == 0o600
+    assert machine.apply(given).out == done.out
+    assert machine.remove(given).code == 0
+    assert machine.state("etc") == before
+
+
+def test_a_text_that_is_no_private_key_is_not_left_there_and_not_printed(machine: Sandbox) -> None:
+    before = machine.files()
+    given = parts(servers={"mon1": {"private_key": "PLANTED-SECRET"}})["mon1-keypair"]
+    done = machine.apply(given)
+    assert done.code == 4
+    assert "is no readable private key" in done.err
+    assert "PLANTED" not in done.out + done.err
+    assert machine.files() == before
+
+
+@pytest.mark.parametrize("public", [None, "ssh-ed25519 AAAA bob\n"])
+def test_a_key_that_is_there_and_not_ours_is_refused_untouched(public: str | None, one_machine: Sandbox) -> None:
+    one_machine.write(KEY, "PLANTED\n", 0o600)
+    if public:
+        one_machine.write(f"{KEY}.pub", public)
+    before = one_machine.state(times=True)
+    done = one_machine.apply(PAIR)
+    assert done.code == 3
+    assert f"/{KEY} is there and not from this stack; move it away" in done.err
+    assert one_machine.state(times=True) == before
+
+
+@pytest.mark.parametrize("file", [KEY, f"{KEY}.pub"])
+def test_a_key_that_others_may_read_or_that_was_edited_is_drift_and_heals(file: str, machine: Sandbox) -> None:
+    line = machine.apply(PAIR).out
+    (machine / file).chmod(0o666)
+    assert machine.look(PAIR, "mon1").drift == [
+        f"/{file} has mode and owner 666 root instead of {'644' if 'pub' in file else '600'} root"
+    ]
+    assert machine.apply(PAIR, "22222222").out == line
+    assert machine.look(PAIR, "mon1").drift == []
+    (machine / f"{KEY}.pub").write_text("ssh-ed25519 AAAA x\n")
+    assert machine.look(PAIR, "mon1").drift == [f"/{KEY}.pub was edited"]
+    assert machine.apply(PAIR, "33333333").out == line
+    assert machine.look(PAIR, "mon1").drift == []
+
+
+def test_a_key_that_was_deleted_is_drift_and_made_anew(one_machine: Sandbox) -> None:
+    line = one_machine.apply(PAIR).out
+    (one_machine / KEY).unlink()
+    assert one_machine.look(PAIR, "mon1").drift == [f"/{KEY} is missing"]
+    assert one_machine.apply(PAIR, "22222222").out != line
+    assert one_machine.look(PAIR, "mon1").drift == []

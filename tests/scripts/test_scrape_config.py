@@ -1,0 +1,94 @@
+"""On a server: a host's target file, proven by Prometheus' own word that the target is up."""
+
+import json
+
+import pytest
+
+from tests.mocked import exporter
+from tests.scripts.sandbox import Sandbox, parts
+
+NAME = "web1-scrape-config"
+CONFIG = parts()[NAME]
+FILE = "etc/metrics-tunnel/targets/test/web1.json"
+
+
+def test_the_target_file_says_address_instance_job_path_and_labels(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    hostile = {"env": "prod", "note": """it's "quoted", $(id) `id` %s \\n: é"""}
+    both = {"node": exporter(), "app": exporter(port=9200, job="app", path="/m")}
+    given = parts(hosts={"web1": {"labels": hostile, "exporters": both}})[NAME]
+    done = machine.apply(given)
+    assert (done.code, done.err) == (0, "")
+    assert json.loads((machine / FILE).read_text()) == [
+        {
+            "targets": ["127.77.0.1:19100"],
+            "labels": {**hostile, "instance": "web1", "job": "node", "__metrics_path__": "/metrics"},
+        },
+        {
+            "targets": ["127.77.0.1:19200"],
+            "labels": {**hostile, "instance": "web1", "job": "app", "__metrics_path__": "/m"},
+        },
+    ]
+    assert (machine / FILE).stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("up", ["0\n", ""])
+def test_a_target_that_never_comes_up_is_taken_back(up: str, machine: Sandbox) -> None:
+    machine.add_prometheus()
+    machine.write("fake/up", up)
+    before = machine.files()
+    done = machine.apply(CONFIG)
+    assert done.code == 4
+    assert "up within 45 s; see: http://127.0.0.1:9090/targets; its old state is restored" in done.err
+    assert machine.files() == before
+    machine.write("fake/up", "1\n")
+    assert machine.apply(CONFIG).code == 0
+
+
+def test_a_target_that_is_down_behind_a_tunnel_that_carries_is_health_not_failure(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    machine.write("fake/up", "0\n")
+    machine.write("fake/journal", "channel 2: open failed: connect failed: Connection refused\n")
+    assert machine.apply(CONFIG).code == 0
+
+
+def test_changed_labels_that_cannot_be_proven_give_the_old_file_back(one_machine: Sandbox) -> None:
+    one_machine.add_prometheus()
+    assert one_machine.apply(CONFIG).code == 0
+    before = one_machine.files()
+    one_machine.write("fake/up", "")
+    assert one_machine.apply(parts(hosts={"web1": {"labels": {"env": "x"}}})[NAME]).code == 4
+    assert one_machine.files() == before
+
+
+@pytest.mark.parametrize(
+    ("hand", "says"), [("edit", "was edited"), ("delete", "is missing"), ("mode", "mode and owner")]
+)
+def test_drift_of_the_target_file_is_told_and_heals(hand: str, says: str, machine: Sandbox) -> None:
+    machine.add_prometheus()
+    assert machine.apply(CONFIG).code == 0
+    whole = machine.state("etc")
+    match hand:
+        case "edit":
+            machine.edit(FILE, "web1", "web2")
+        case "delete":
+            (machine / FILE).unlink()
+        case "mode":
+            (machine / FILE).chmod(0o600)
+    drift = machine.look(CONFIG, "mon1").drift
+    assert len(drift) == 1
+    assert drift[0].startswith(f"/{FILE} ")
+    assert says in drift[0]
+    assert machine.apply(CONFIG, "22222222").code == 0
+    assert machine.look(CONFIG, "mon1").drift == []
+    assert machine.state("etc") == whole
+
+
+def test_the_file_of_another_host_is_left_alone(one_machine: Sandbox) -> None:
+    both = parts(hosts={"web1": {}, "db1": {}})
+    one_machine.add_prometheus()
+    for name in (NAME, "db1-scrape-config"):
+        assert one_machine.apply(both[name]).code == 0
+    assert one_machine.remove(both[NAME]).code == 0
+    assert not (one_machine / FILE).exists()
+    assert (one_machine / FILE).with_name("db1.json").exists()

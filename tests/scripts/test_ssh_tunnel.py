@@ -1,0 +1,184 @@
+"""On a server: the hardened unit that carries a host's scrapes. It proves itself, or nothing of it stays."""
+
+import pytest
+
+from tests.mocked import HOST_KEY, exporter
+from tests.scripts.sandbox import Sandbox, parts
+
+NAME = "web1-ssh-tunnel"
+TUNNEL = parts()[NAME]
+LISTEN = "127.77.0.1:19100"
+UNIT = "etc/systemd/system/metrics-tunnel-web1.service"
+HOSTS = "etc/metrics-tunnel/known_hosts/web1"
+
+
+def test_unit_pinned_host_key_and_user_are_there_and_the_unit_starts_at_boot(machine: Sandbox) -> None:
+    machine.add_tunnel(LISTEN)
+    assert machine.apply(TUNNEL).code == 0
+    assert machine.read(HOSTS) == f"web1 {HOST_KEY}\n"
+    unit = machine.read(UNIT)
+    assert "-L 127.77.0.1:19100:127.0.0.1:9100 -- metrics-tunnel@10.0.0.20\n" in unit
+    assert "LoadCredential=key:/etc/metrics-tunnel/keys/metrics-tunnel-test-mon1-1\n" in unit
+    assert "User=metrics-tunnel-ssh\n" in unit
+    user = machine.read("etc/passwd").splitlines()[-1]
+    assert user.startswith("metrics-tunnel-ssh:x:")
+    assert user.endswith(":/nonexistent:/usr/sbin/nologin")
+    assert (machine / "etc/systemd/system/multi-user.target.wants/metrics-tunnel-web1.service").is_symlink()
+    assert (machine / "fake/running/metrics-tunnel-web1.service").exists()
+
+
+def test_two_tunnels_share_their_user_and_the_last_one_takes_it_away(machine: Sandbox) -> None:
+    both = parts(hosts={"web1": {}, "db1": {}})
+    machine.add_tunnel(LISTEN)
+    machine.add_tunnel("127.77.0.2:19100", "metrics-tunnel-db1.service")
+    before = machine.state("etc")
+    for name in (NAME, "db1-ssh-tunnel"):
+        done = machine.apply(both[name])
+        assert (done.code, done.err) == (0, "")
+    assert len(machine.calls("useradd")) == 1
+    assert machine.remove(both[NAME]).code == 0
+    assert "metrics-tunnel-ssh:" in machine.read("etc/passwd")
+    assert (machine / "fake/running/metrics-tunnel-db1.service").exists()
+    assert machine.remove(both["db1-ssh-tunnel"]).code == 0
+    assert machine.state("etc") == before
+
+
+def test_a_changed_tunnel_is_restarted_once(one_machine: Sandbox) -> None:
+    one_machine.add_tunnel(LISTEN)
+    assert one_machine.apply(TUNNEL).code == 0
+    (one_machine / "fake/calls").unlink()
+    moved = parts(hosts={"web1": {"connection": {"address": "10.9.9.9"}}})[NAME]
+    assert one_machine.apply(moved).code == 0
+    assert one_machine.calls("restart") == ["systemctl restart metrics-tunnel-web1.service"]
+    assert "metrics-tunnel@10.9.9.9\n" in one_machine.read(UNIT)
+
+
+@pytest.mark.parametrize("taken", [LISTEN, "*:19100", "0.0.0.0:19100"])
+def test_a_local_port_that_another_process_owns_is_refused_before_anything_changes(
+    taken: str, one_machine: Sandbox
+) -> None:
+    one_machine.write("fake/listeners", f"{taken} 99 nginx\n")
+    before = one_machine.state(times=True)
+    done = one_machine.apply(TUNNEL)
+    assert done.code == 3
+    assert f"{LISTEN} is used by nginx; give the host another listen" in done.err
+    assert one_machine.state(times=True) == before
+    found = one_machine.look(TUNNEL, "mon1")
+    assert found.refusals == [f"{LISTEN} is used by nginx; give the host another listen"]
+
+
+def test_the_same_port_on_another_loopback_address_is_no_obstacle(one_machine: Sandbox) -> None:
+    one_machine.add_tunnel(LISTEN)
+    one_machine.write("fake/listeners", "127.77.9.9:19100 99 nginx\n")
+    assert one_machine.apply(TUNNEL).code == 0
+
+
+def test_a_unit_of_somebody_else_is_refused_untouched(one_machine: Sandbox) -> None:
+    one_machine.write(UNIT, "[Service]\nExecStart=/bin/true\n")
+    before = one_machine.state(times=True)
+    done = one_machine.apply(TUNNEL)
+    assert done.code == 3
+    assert f"/{UNIT} is not from this stack; move it away" in done.err
+    assert one_machine.state(times=True) == before
+
+
+@pytest.mark.parametrize("fault", ["enable-fails", "start-fails", "silent"])
+def test_a_tunnel_that_cannot_be_proven_leaves_nothing(fault: str, machine: Sandbox) -> None:
+    machine.add_tunnel(LISTEN)
+    machine.write("fake/journal", "Started x\nssh: connect to host 10.0.0.20 port 22: No route to host\n")
+    machine.write(f"fake/{fault}", "")
+    before = machine.files()
+    done = machine.apply(TUNNEL)
+    assert done.code == 4
+    if fault == "silent":
+        assert (
+            "no scrape through 127.77.0.1:19100: ssh: connect to host 10.0.0.20 port 22: No route to host" in done.err
+        )
+    assert "journalctl -u metrics-tunnel-web1.service" in done.err or "systemctl status" in done.err
+    assert machine.files() == before
+    assert not (machine / "fake/running/metrics-tunnel-web1.service").exists()
+    (machine / f"fake/{fault}").unlink()
+    assert machine.apply(TUNNEL).code == 0
+
+
+def test_a_changed_tunnel_that_cannot_be_proven_gives_the_old_one_back(machine: Sandbox) -> None:
+    machine.add_tunnel(LISTEN)
+    assert machine.apply(TUNNEL).code == 0
+    before = machine.files()
+    machine.write("fake/silent", "")
+    moved = parts(hosts={"web1": {"connection": {"address": "10.9.9.9"}}})[NAME]
+    assert machine.apply(moved, "22222222").code == 4
+    assert machine.files() == before
+    assert (machine / "fake/running/metrics-tunnel-web1.service").exists()
+
+
+def test_a_script_that_is_ended_while_it_waits_puts_everything_back(machine: Sandbox) -> None:
+    machine.add_tunnel(LISTEN)
+    before = machine.files()
+    machine.write("fake/silent", "")
+    machine.write("fake/terminated", "")
+    done = machine.apply(TUNNEL)
+    assert done.code == 143
+    assert "mon1 ssh-tunnel-web1: stopped at proof (exit 143); its old state is restored; run again" in done.err
+    assert machine.files() == before
+
+
+def test_an_exporter_that_is_down_behind_a_tunnel_that_carries_is_health_not_failure(machine: Sandbox) -> None:
+    machine.add_tunnel(LISTEN)
+    machine.write("fake/silent", "")
+    machine.write("fake/journal", "channel 2: open failed: connect failed: Connection refused\n")
+    assert machine.apply(TUNNEL).code == 0
+
+
+def test_every_exporter_of_the_host_must_answer(one_machine: Sandbox) -> None:
+    both = {"node": exporter(), "postgres": exporter(port=9187, job="postgres")}
+    one_machine.add_tunnel(LISTEN)
+    done = one_machine.apply(parts(hosts={"web1": {"exporters": both}})[NAME])
+    assert done.code == 4
+    assert "no scrape through 127.77.0.1:19187" in done.err
+
+
+@pytest.mark.parametrize(
+    ("hand", "says"),
+    [
+        ("edit", "metrics-tunnel-web1.service was edited"),
+        ("mode", "metrics-tunnel-web1.service has mode and owner 666 root instead of 644 root"),
+        ("host key", "/etc/metrics-tunnel/known_hosts/web1 was edited"),
+        ("disable", "metrics-tunnel-web1.service is not enabled"),
+        ("stop", "metrics-tunnel-web1.service is stopped"),
+        ("mask", "metrics-tunnel-web1.service is masked"),
+        ("delete", "metrics-tunnel-web1.service is missing"),
+        ("override", "metrics-tunnel-web1.service is overridden by"),
+    ],
+)
+def test_drift_is_told_in_words_and_heals(hand: str, says: str, one_machine: Sandbox) -> None:
+    machine = one_machine
+    machine.add_tunnel(LISTEN)
+    assert machine.apply(TUNNEL).code == 0
+    whole = machine.state("etc")
+    match hand:
+        case "edit":
+            machine.edit(UNIT, "Restart=always", "Restart=no")
+        case "mode":
+            (machine / UNIT).chmod(0o666)
+        case "host key":
+            machine.edit(HOSTS, "web1", "web2")
+        case "disable":
+            (machine / "etc/systemd/system/multi-user.target.wants/metrics-tunnel-web1.service").unlink()
+        case "stop":
+            (machine / "fake/running/metrics-tunnel-web1.service").unlink()
+            machine.write("fake/listeners", "")
+        case "mask":
+            (machine / UNIT).unlink()
+            (machine / UNIT).symlink_to("/dev/null")
+        case "delete":
+            (machine / UNIT).unlink()
+        case "override":
+            machine.write(f"{UNIT}.d/override.conf", "[Service]\nUser=root\n")
+    found = machine.look(TUNNEL, "mon1")
+    assert found.generation == "0a1b2c3d"
+    assert [text for text in found.drift if says in text], found.drift
+    done = machine.apply(TUNNEL, "22222222")
+    assert done.code == 0, done.err
+    assert machine.look(TUNNEL, "mon1").drift == []
+    assert machine.state("etc") == whole
