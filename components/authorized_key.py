@@ -8,11 +8,13 @@ from .keypair import identity
 from .machine import Machine
 from .part import Part
 
-DROPIN = """\
+LIMITS = """\
 # Managed by metrics-tunnel.
 Match User metrics-tunnel
 AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u
 AuthenticationMethods publickey
+PubkeyAuthentication yes
+DisableForwarding no
 AllowTcpForwarding local
 AllowStreamLocalForwarding no
 PermitOpen @PORTS@
@@ -57,7 +59,7 @@ def authorized_key(
         receipt=f"authorized-key-{name}",
         script="authorized-key",
         machine=host,
-        values={"ID": name, "DROPIN": DROPIN},
+        values={"ID": name, "LIMITS": LIMITS},
         late={"LINE": text},
         rotation=rotation,
     )

@@ -53,8 +53,6 @@ class MonitoredHost(pulumi.ComponentResource):
         tunnel = make(
             ssh_tunnel(server.machine, self.machine, server.key, public_key, forwards, many=many), self, [line]
         )
-        config = scrape_config(
-            server.machine, self.machine, self.args.get("labels", {}), targets, server.where, many=many
-        )
+        config = scrape_config(server.machine, self.machine, self.args.get("labels", {}), targets, many=many)
         made: pulumi.Resource = make(config, self, [tunnel, server.job])
         return made

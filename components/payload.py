@@ -10,9 +10,10 @@ from functools import cache
 from importlib import resources
 
 _FUNCTION = re.compile(r"^(\w+)\(\) (?:\{.*\}|\{(?s:.*?)^\})$", re.MULTILINE)
+_USAGE = re.compile(r"\A(\w+\(\) \{) #.*")
 _WORD = re.compile(r"\w+")
 # What only an observation calls; it need not be in the state.
-_LOOKING = {"observe", "report", "check", "present", "manifest_drift", "unit_drift"}
+_LOOKING = {"observe", "rehearse", "report", "check", "present", "manifest_drift", "unit_drift"}
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
@@ -22,7 +23,7 @@ def functions(script: str) -> dict[str, str]:
     source = resources.files(__package__).joinpath("scripts", f"{script}.sh").read_text()
     bare = {}
     for found in _FUNCTION.finditer(source):
-        body = [line.lstrip() for line in found[0].splitlines()]
+        body = [line.lstrip() for line in _USAGE.sub(r"\1", found[0]).splitlines()]
         bare[found[1]] = "\n".join(line for line in body if line and not line.startswith("#"))
     return bare
 
@@ -57,7 +58,8 @@ def payload(script: str, values: Mapping[str, str]) -> str:
     """
     known = {name: text for name, text in (functions("lib") | functions(script)).items() if name not in _LOOKING}
     text = "\n".join(known[name] for name in reachable(["main"], known))
-    return f'{assignments(values)}{text}\nmain "$@" </dev/null\n'
+    read = {name: value for name, value in values.items() if re.search(rf"\b{name}\b", text)}
+    return f'{assignments(read)}{text}\nmain "$@" </dev/null\n'
 
 
 def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:

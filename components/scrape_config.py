@@ -5,12 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-import pulumi
-
 from .machine import Machine
 from .part import Part
-from .scrape_job import targets_folder
-from .ssh_tunnel import unit_name
 
 
 @dataclass(frozen=True)
@@ -40,17 +36,13 @@ def scrape_config(
     host: Machine,
     labels: Mapping[str, str],
     targets: Sequence[Target],
-    where: Mapping[str, str],
     *,
     many: bool,
 ) -> Part:
     """Describe the target file of `host` on `server`."""
     values = {
         **desired(host.name, labels, targets),
-        **where,
-        "FILE": f"{targets_folder(pulumi.get_stack())}/{host.name}.json",
-        "TUNNEL": unit_name(host.name),
-        "WAIT": "45",
+        "HOST": host.name,
     }
     return Part(
         name=f"{host.name}-scrape-config" + (f"-{server.name}" if many else ""),

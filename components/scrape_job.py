@@ -32,7 +32,7 @@ def targets_folder(stack: str) -> str:
 def desired(stack: str, interval: str, timeout: str) -> dict[str, str]:
     """Return the block's items for `scrape_configs`, not indented, and what it is called."""
     block = _JOB.format(job=job_name(stack), interval=interval, timeout=timeout, targets=targets_folder(stack))
-    return {"JOB": job_name(stack), "BLOCK": block, "TARGETS": targets_folder(stack)}
+    return {"JOB": job_name(stack), "BLOCK": block}
 
 
 def scrape_job(machine: Machine, interval: str, timeout: str, where: dict[str, str]) -> Part:

@@ -1,5 +1,6 @@
 """The hardened unit on a server that carries one host's scrapes."""
 
+import hashlib
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from .machine import Machine
 from .part import Part
 
 _UNIT = """\
-# Managed by metrics-tunnel, stack {stack}. Key: {public_key}
+# Managed by metrics-tunnel, stack {stack}; key {key_id}
 [Unit]
-Description=SSH tunnel to the exporters of {host}
+Description=SSH tunnel to {host}
 Wants=network-online.target
 After=network-online.target nss-lookup.target
 StartLimitIntervalSec=0
@@ -21,22 +22,18 @@ Type=exec
 Restart=always
 RestartSec=5
 User=metrics-tunnel-ssh
-Group=metrics-tunnel-ssh
 UMask=0077
-ExecStart=/usr/bin/ssh -F none -N -T -o IdentitiesOnly=yes -o IdentityFile=${{CREDENTIALS_DIRECTORY}}/key \
--o UserKnownHostsFile=${{CREDENTIALS_DIRECTORY}}/known_hosts -o GlobalKnownHostsFile=/dev/null \
--o StrictHostKeyChecking=yes -o HostKeyAlias={host} -o UpdateHostKeys=no -o BatchMode=yes -o ExitOnForwardFailure=yes \
--o ConnectTimeout=5 -o ServerAliveInterval=5 -o ServerAliveCountMax=2 -p {port} {forwards} -- metrics-tunnel@{address}
+ExecStart=/usr/bin/ssh -NTF none -oIdentitiesOnly=yes -oIdentityFile=${{CREDENTIALS_DIRECTORY}}/key \
+-oUserKnownHostsFile=${{CREDENTIALS_DIRECTORY}}/known_hosts -oGlobalKnownHostsFile=/dev/null \
+-oStrictHostKeyChecking=yes -oHostKeyAlias={host} -oUpdateHostKeys=no -oBatchMode=yes -oExitOnForwardFailure=yes \
+-oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=2 -p {port} {forwards} -- metrics-tunnel@{address}
 LoadCredential=key:{key}
-LoadCredential=known_hosts:{known_hosts}
+SetCredential=known_hosts:{host} {host_key}
 NoNewPrivileges=yes
 CapabilityBoundingSet=
-AmbientCapabilities=
 SecureBits=noroot-locked
-KeyringMode=private
 PrivateTmp=yes
 PrivateDevices=yes
-DevicePolicy=closed
 PrivateUsers=yes
 PrivateIPC=yes
 PrivateMounts=yes
@@ -63,10 +60,9 @@ SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources @setuid @keyring @memlock
 NoExecPaths=/
 ExecPaths=/usr/bin/ssh /usr/lib /lib -/lib64
-InaccessiblePaths=-/boot -/root -/home -/srv -/media -/mnt -/var/lib -/run/dbus
+InaccessiblePaths=-/boot -/srv -/media -/mnt -/var/lib -/run/dbus
 TasksMax=8
 MemoryMax=64M
-LimitNOFILE=1024
 LimitCORE=0
 OOMScoreAdjust=-200
 [Install]
@@ -91,7 +87,6 @@ def desired(
     stack: str, host: str, address: str, port: int, key: Mapping[str, str], host_key: str, forwards: Sequence[Forward]
 ) -> dict[str, str]:
     """Return unit, pinned host key and what to scrape. `key` says `path` on the server and `public` line."""
-    known_hosts = f"/etc/metrics-tunnel/known_hosts/{host}"
     try:
         ipaddress.ip_address(address)
     except ValueError:
@@ -99,15 +94,15 @@ def desired(
             raise ValueError(f"{host}: address {address!r} is no host name or IP address") from None
     unit = _UNIT.format(
         stack=stack,
-        public_key=key["public"],
+        key_id=hashlib.sha256(key["public"].encode()).hexdigest()[:16],
         host=host,
         address=address,
         port=port,
         key=key["path"],
-        known_hosts=known_hosts,
+        host_key=host_key,
         forwards=" ".join(f"-L {forward.listen}:127.0.0.1:{forward.port}" for forward in forwards),
     )
-    return {"UNIT_FILE": unit, "KNOWN_HOSTS": f"{host} {host_key}"}
+    return {"UNIT_FILE": unit}
 
 
 def ssh_tunnel(
@@ -121,8 +116,7 @@ def ssh_tunnel(
         )
     )
     values = {
-        "UNIT": unit_name(host.name),
-        "HOSTS": f"/etc/metrics-tunnel/known_hosts/{host.name}",
+        "HOST": host.name,
         "LISTENS": " ".join(forward.listen + forward.path for forward in forwards),
     }
     return Part(
@@ -131,6 +125,6 @@ def ssh_tunnel(
         script="ssh-tunnel",
         machine=server,
         values=values,
-        late={name: wanted[name] for name in ("UNIT_FILE", "KNOWN_HOSTS")},
+        late={"UNIT_FILE": wanted["UNIT_FILE"]},
         offline=host.offline,
     )

@@ -1,48 +1,40 @@
 #!/bin/sh
 # On a server: the tunnels' ed25519 key. Prints the public key. Values: KEY (path), COMMENT, PRIVATE_KEY (a user's own, or empty).
 
-preflight() {
-  command -v ssh-keygen >/dev/null || refuse "no ssh-keygen here; install the OpenSSH client"
-  if [ -e "$KEY" ] && [ ! -d "$RECEIPT/owners" ] && ! grep -qsF " $COMMENT" "$KEY.pub"; then
-    refuse "$KEY is there and not from this stack; move it away"
-  fi
-}
+preflight() { command -v ssh-keygen >/dev/null || fail "no ssh-keygen here; install the OpenSSH client"; }
 
 change() {
-  mkdir -p -m 755 /etc/metrics-tunnel
-  mkdir -p -m 700 /etc/metrics-tunnel/keys
-  remember "$KEY"
-  remember "$KEY.pub"
+  mkdir -p -m 700 ${KEY%/*}
+  remember $KEY
+  K=$KEY.mt-new
   if [ -n "$PRIVATE_KEY" ]; then
-    put "$KEY" 600 "$PRIVATE_KEY"
-  elif [ -f "$KEY" ] && chmod 600 "$KEY" && public >/dev/null; then
-    chown root:root "$KEY"
+    printf '%s\n' "$PRIVATE_KEY" >$K
   else
-    rm -f "$KEY.mt-new" "$KEY.mt-new.pub"
-    ssh-keygen -q -t ed25519 -N '' -C "$COMMENT" -f "$KEY.mt-new" || fail "cannot make a key in /etc/metrics-tunnel/keys; see: df -h; then run again"
-    rm -f "$KEY.mt-new.pub"
-    mv -f "$KEY.mt-new" "$KEY"
+    cp $KEY $K || rm -f $K
   fi
-  L=$(public) || fail "$KEY is no readable private key"
-  put "$KEY.pub" 644 "$L"
+  L=$(public) || {
+    [ -z "$PRIVATE_KEY" ] || fail "tunnelPrivateKey is no private key without passphrase; give another"
+    rm -f $K
+    ssh-keygen -q -t ed25519 -N '' -f $K
+    L=$(public)
+  }
+  rm -f $K.pub
+  mv $K $KEY
+  put $KEY.pub "$(echo "$L" | cut -d' ' -f1,2) $COMMENT"
 }
 
-public() { L=$(ssh-keygen -y -P '' -f "$KEY" 2>/dev/null) && echo "$(echo "$L" | cut -d' ' -f1,2) $COMMENT"; }
-
-prove() { :; }
+public() { (chmod 600 $K && ssh-keygen -y -P '' -f $K) 2>/dev/null; }
 
 record() {
-  manifest "$KEY" "$KEY.pub"
-  cat "$KEY.pub"
+  manifest $KEY $KEY.pub
+  cat $KEY.pub
 }
-
-undo() { :; }
 
 restore() {
-  rm -f "$KEY" "$KEY.pub"
-  rmdir /etc/metrics-tunnel/keys /etc/metrics-tunnel 2>/dev/null || :
+  rm -f $KEY $KEY.pub
+  rmdir -p ${KEY%/*} 2>/dev/null || :
 }
 
-present() { [ -e "$KEY" ]; }
+present() { [ -e $KEY ]; }
 
 check() { :; }

@@ -1,162 +1,122 @@
 #!/bin/sh
 # What the parts share. Functions alone: components/payload.py sends those that a verb reaches.
-# A part defines preflight (may refuse, changes nothing), change (inside the lock), prove (waits, outside it), record,
+# A part defines preflight (may refuse, changes nothing), change (inside the lock), prove (unlocks with `flock -u 9`, then waits), record,
 # undo (after its files were put back), restore (takes everything away), check (prints drift) and present (is it there?).
-# Every part's values: MACHINE, PART, STACK. Exit codes: 3 refused, nothing changed; 4 failed, put back.
+# Every part's values: MACHINE, PART, STACK. Exit code 3: refused, or failed and put back; the text says which.
+# An owner is <stack>.<resource>.<instance>; its file in the receipt holds it and the generation.
 
 main() { # apply OWNER GENERATION | remove OWNER
   begin
-  OWNER=$2
   trap finish EXIT
   trap 'exit 143' HUP INT TERM
-  [ "$(id -u)" = 0 ] || refuse "needs root; log in as root, or as a user who may use sudo"
-  [ -d /run/systemd/system ] || refuse "no running systemd here; only machines with systemd are served"
-  lock
-  if [ "$1" = apply ]; then
-    exclusive
-    STEP=preflight
+  [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ] || fail "needs root and a running systemd; log in as root, or as a user with sudo"
+  L=/run/metrics-tunnel.lock
+  exec 9>>$L
+  flock -w 60 9 || fail "another run holds the lock ($(cat $L)); wait and run again"
+  echo "pid $$ since $(date)" >$L
+  O=owners/${2%.*}
+  if [ $1 = apply ]; then
     preflight
-    UNDO=$(mktemp -d "$STORE/.undo.XXXXXX") || refuse "cannot write to $STORE (no space?); make room and run again"
+    UNDO=' '
     STEP=change
     change
-    unlock
     STEP=proof
     prove
-    STEP=receipt
     record
-    owned "$3"
-  elif last_owner; then
-    STEP=restore
-    restore
-    rm -rf "$RECEIPT"
-    rmdir "$STORE" 2>/dev/null || :
+    keep $O "$2 $3"
+    return
   fi
+  STEP=restore
+  case $(ls $RECEIPT/owners):$(kept $O) in
+  # Ours alone; or the receipt is lost: undo from what is there.
+  : | "${2%.*}:$2 "*)
+    restore
+    rm -rf $RECEIPT
+    ;;
+  # Another resource's as well. A receipt that does not name this instance is its successor's.
+  *":$2 "*) rm $RECEIPT/$O ;;
+  esac
 }
 
 begin() {
   set -eu
   umask 022
-  LC_ALL=C
-  PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-  export LC_ALL PATH
-  unset http_proxy https_proxy all_proxy
+  export LC_ALL=C PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
   STORE=/var/lib/metrics-tunnel
   RECEIPT=$STORE/$PART
-  STEP=start
   UNDO=
+  STEP=preflight
   SAID=
 }
 
-say() { printf '%s %s: %s\n' "$MACHINE" "$PART" "$*" >&2; }
-
-# Nothing was changed yet, or nothing may be.
-refuse() {
-  say "$*"
-  SAID=1
+# Ends with a text that says what to do; finish puts back what was changed and prints it.
+fail() {
+  SAID=$*
   exit 3
 }
 
-# Something was changed; finish puts it back.
-fail() {
-  say "$*; its old state is restored"
-  SAID=1
-  exit 4
-}
-
 finish() {
-  CODE=$?
-  trap - EXIT HUP INT TERM
+  E=$?
+  trap - EXIT
+  trap '' HUP INT TERM
   set +e
-  if [ $CODE != 0 ]; then
-    [ -n "$SAID" ] || say "stopped at $STEP (exit $CODE); its old state is restored; run again"
-    lock
-    put_back
+  if [ $E != 0 ]; then
+    SAID=${SAID:-stopped at $STEP; mend what is said above, run again}
+    if [ -n "$UNDO" ]; then
+      flock -w 60 9
+      for P in $UNDO; do
+        rm -f $P.mt-new
+        if [ -e $P.mt-old ]; then mv -fT $P.mt-old $P; else rm -f $P; fi
+      done
+      undo
+      SAID="$SAID; its old state is restored"
+    fi
+    printf '%s\n' "$MACHINE $PART: $SAID" >&2
   fi
-  [ -z "$UNDO" ] || rm -rf "$UNDO"
-  rmdir "$STORE" 2>/dev/null
-  exit $CODE
+  for P in $UNDO; do rm -rf $P.mt-old; done
+  rmdir $STORE 2>/dev/null
+  exit $E
 }
 
-lock() {
-  mkdir -p -m 700 "$STORE" || refuse "cannot write to $STORE; see: mount, df -h, df -i"
-  exec 9>>/run/metrics-tunnel.lock
-  flock -w 60 9 || refuse "another run holds the lock ($(cat /run/metrics-tunnel.lock)); wait for it and run again"
-  echo "pid $$ since $(date)" >/run/metrics-tunnel.lock
-}
-
-unlock() { exec 9>&-; }
-
-# Owners are files <stack>.<resource>.<instance>. A new instance of a resource follows the old one; another resource may not.
-exclusive() {
-  for O in "$RECEIPT"/owners/*; do
-    case ${O##*/} in "*" | "${OWNER%.*}".*) ;; *) [ -n "${SHARED-}" ] || refuse "belongs to ${O##*/} already; take it out of that stack first" ;; esac
-  done
-}
-
-owned() { # GENERATION
-  mkdir -p "$RECEIPT/owners"
-  rm -f "$RECEIPT/owners/${OWNER%.*}".*
-  keep "owners/$OWNER" "$1"
-}
-
-# A receipt that does not name this owner is another instance's; a lost one means: undo from what is there.
-last_owner() {
-  [ -d "$RECEIPT/owners" ] || return 0
-  [ -e "$RECEIPT/owners/$OWNER" ] || return 1
-  [ "$(ls "$RECEIPT/owners")" = "$OWNER" ] || { rm "$RECEIPT/owners/$OWNER" && return 1; }
-}
+# What a part need not define.
+prove() { :; }
+undo() { :; }
 
 keep() { # NAME TEXT, into the receipt
-  mkdir -p "$RECEIPT"
-  printf '%s\n' "$2" >"$RECEIPT/.new"
-  mv "$RECEIPT/.new" "$RECEIPT/$1"
+  mkdir -p $RECEIPT/owners
+  printf '%s\n' "$2" >$RECEIPT/.new
+  mv $RECEIPT/.new $RECEIPT/$1
 }
 
-kept() { cat "$RECEIPT/$1" 2>/dev/null || :; }
+kept() { cat $RECEIPT/$1 2>/dev/null || :; }
 
-# Replaces a file whole where text, mode or owner differ; sets CHANGED where the text did. Remembers the old one for put_back.
-put() { # PATH MODE TEXT
-  if [ -e "$1" ]; then
-    [ -f "$1" ] || refuse "$1 is no plain file; move it away and run again"
-    [ "$(stat -c '%a %U' "$1")" = "$2 root" ] && printf '%s\n' "$3" | cmp -s - "$1" && return
-  fi
-  remember "$1"
-  (printf '%s\n' "$3" >"$1.mt-new" && chmod "$2" "$1.mt-new" && printf '%s\n' "$3" | cmp -s - "$1.mt-new") ||
-    { rm -f "$1.mt-new" && fail "cannot write $1; see: df -h, df -i, mount; then run again"; }
-  printf '%s\n' "$3" | cmp -s - "$1" 2>/dev/null || CHANGED=1
-  mv -f "$1.mt-new" "$1" || { rm -f "$1.mt-new" && fail "cannot replace $1; see: lsattr, mount; then run again"; }
+# Replaces a file whole; sets CHANGED where the text differs.
+put() { # PATH TEXT
+  remember $1
+  printf '%s\n' "$2" >$1.mt-new
+  cmp -s $1.mt-new $1 || CHANGED=1
+  mv -fT $1.mt-new $1
 }
 
+# For put_back: it needs no space then.
 remember() { # PATH
-  N=$(($(ls "$UNDO" | wc -l) + 100))
-  mkdir "$UNDO/$N"
-  printf %s "$1" >"$UNDO/$N/path"
-  [ ! -e "$1" ] || cp -p "$1" "$UNDO/$N/old" || refuse "cannot copy $1 to $STORE (no space?); make room and run again"
+  [ ! -e $1 ] || cp -aT $1 $1.mt-old
+  UNDO="$UNDO $1"
 }
 
-put_back() {
-  [ -n "$UNDO" ] && [ "$STEP" != preflight ] || return 0
-  for D in "$UNDO"/*; do
-    [ -d "$D" ] || continue
-    P=$(cat "$D/path")
-    if [ -e "$D/old" ]; then cp -p "$D/old" "$P.mt-new" && mv -f "$P.mt-new" "$P"; else rm -f "$P"; fi
-  done
-  undo
-}
+# Of these files, into the receipt.
+manifest() { keep manifest "$(stat -c '%a %U %n' "$@" && sha256sum "$@")"; }
 
-manifest() { # PATH... into the receipt: mode, owner and checksum of each
-  keep manifest "$(for F in "$@"; do echo "$(stat -c '%a %U' "$F") $(sha256sum <"$F" | cut -c1-64) $F"; done)"
-}
-
-# Prints what differs from the manifest.
+# Prints what differs from the manifest, whose lines are "mode owner path" and "checksum path".
 manifest_drift() {
-  kept manifest | while read -r M U S F; do
-    if [ ! -f "$F" ]; then
-      echo "$F is missing"
+  kept manifest | while read -r A B C; do
+    if [ ! -f "${C:-$B}" ]; then
+      [ -n "$C" ] || echo "$B is missing"
+    elif [ -z "$C" ]; then
+      [ "$(sha256sum <"$B" | cut -c1-64)" = "$A" ] || echo "$B was edited"
     else
-      [ "$(sha256sum <"$F" | cut -c1-64)" = "$S" ] || echo "$F was edited"
-      W=$(stat -c '%a %U' "$F")
-      [ "$W" = "$M $U" ] || echo "$F has mode and owner $W instead of $M $U"
+      W=$(stat -c '%a %U' "$C")
+      [ "$W" = "$A $B" ] || echo "$C has mode and owner $W instead of $A $B"
     fi
   done
 }
@@ -164,91 +124,54 @@ manifest_drift() {
 # One part's report to `pulumi preview`: lines of part, kind, text. Changes nothing.
 observe() { # OWNER
   begin
-  if [ -e "$RECEIPT/owners/$1" ]; then
-    report generation "$(cat "$RECEIPT/owners/$1")"
+  case $(kept "owners/${1%.*}"):$(ls "$RECEIPT/owners" 2>/dev/null) in
+  "$1 "*)
+    L=$(kept "owners/${1%.*}")
+    report generation "${L#* }"
     { manifest_drift && check; } | while IFS= read -r L; do report drift "$L"; done
-  elif [ ! -d "$RECEIPT/owners" ] && present; then
-    report drift "its receipt $RECEIPT is missing; it is applied again"
-  else
-    L=$(preflight 2>&1 >/dev/null) || report refuse "${L#"$MACHINE $PART: "}"
-  fi
+    ;;
+  *)
+    if [ ! -d "$RECEIPT/owners" ] && present; then
+      report drift "its receipt $RECEIPT is missing; it is applied again"
+    else
+      L=$(rehearse) || report fail "$L"
+    fi
+    ;;
+  esac
+}
+
+# Prints what apply would refuse.
+rehearse() {
+  trap 'printf %s "${SAID:-cannot tell; see what up says}"' EXIT
+  preflight >/dev/null 2>&1
 }
 
 report() { printf 'metrics-tunnel\t%s\t%s\t%s\n' "$PART" "$1" "$2"; }
 
-http_get() { # URL
-  if command -v curl >/dev/null; then
-    curl -fsS -m 5 "$1"
-  elif command -v wget >/dev/null; then
-    wget -q -T 5 -O - "$1"
-  else
-    timeout 6 bash -c 'u=${1#*//}; a=${u%%/*}; h=${a%:*}; h=${h#[}; exec 3<>"/dev/tcp/${h%]}/${a##*:}"
-printf "GET /%s HTTP/1.0\r\nHost: %s\r\n\r\n" "${u#*/}" "$a" >&3; read -r _ c _ <&3; [ "$c" = 200 ] || exit 1
-while IFS= read -r l && [ "$l" != "$(printf "\r")" ]; do :; done <&3; cat <&3' - "$1"
-  fi 2>/dev/null
+# bash alone is on every host and speaks TCP; no other client is needed.
+http_get() { # http://ADDRESS:PORT/PATH
+  timeout 6 bash -c 'u=${1#*//} a=${u%%/*} h=${a%:*}
+exec 3<>/dev/tcp/${h//[][]}/${a##*:}
+printf "GET /%s HTTP/1.0\r\n\r\n" "${u#*/}" >&3
+sed -n "1{/ 200 /!q};1,/^\r$/!p" <&3' - "$1" 2>/dev/null
 }
 
-poll() { # SECONDS COMMAND...: until it is true
-  N=$1
-  shift
-  until "$@"; do
-    [ "$N" -gt 0 ] || return 1
-    N=$((N - 1))
+poll() { # SECONDS COMMAND: until it is true
+  for S in $(seq $1); do
+    ! $2 || return 0
     sleep 1
   done
+  false
 }
 
-# The systemd unit of a process, from its control group.
-unit_of() { # PID
-  sed -n 's#.*/\([^/]*\.service\).*#\1#p' "/proc/$1/cgroup" | head -n 1
-}
+# The systemd service of a process, from its control group; none in a container, a login or a user's own systemd.
+unit_of() { sed -n 's#.*:/\([^/]*\.slice/\)*\([^/]*\.service\)$#\2#p' /proc/$1/cgroup | head -n 1; }
 
 # A property of a unit.
-shows() { systemctl show -p "$2" --value -- "$1"; }
+shows() { systemctl show -p "$2" --value -- $1; }
 
 # Prints what keeps a unit from running as its file says.
 unit_drift() { # UNIT
   case $(shows "$1" UnitFileState) in enabled) ;; masked*) echo "$1 is masked" ;; *) echo "$1 is not enabled" ;; esac
   case $(shows "$1" ActiveState) in inactive | failed | deactivating) echo "$1 is stopped" ;; esac
-}
-
-# Sets PID, UNIT, CONFIG and URL of the one Prometheus, from SERVICE, CONFIG and URL where they are given.
-find_prometheus() {
-  PID=
-  if [ -n "$SERVICE" ]; then
-    PID=$(shows "$SERVICE" MainPID)
-    [ "${PID:-0}" != 0 ] || refuse "$SERVICE is not running; start it"
-  else
-    for P in /proc/[0-9]*; do
-      [ "$(cat "$P/comm" 2>/dev/null)" = prometheus ] || continue
-      [ -z "$PID" ] || refuse "two Prometheus run here; say which: service"
-      PID=${P#/proc/}
-    done
-    [ -n "$PID" ] || refuse "Prometheus is not running here; install or start it, or give service"
-  fi
-  UNIT=$(unit_of "$PID")
-  [ -n "$UNIT" ] || refuse "Prometheus (pid $PID) is no systemd service, perhaps in a container; that is not served"
-  if [ -z "$URL" ]; then
-    W=$(flag web.listen-address)
-    URL=http://127.0.0.1:${W##*:}
-    [ -n "$W" ] || URL=http://127.0.0.1:9090
-    W=$(flag web.external-url)
-    case $W in *://*/?*) URL=$URL/${W#*://*/} ;; esac
-    URL=${URL%/}
-  fi
-  if [ -z "$CONFIG" ]; then
-    CONFIG=$(flag config.file)
-    [ -n "$CONFIG" ] || CONFIG=$(http_get "$URL/api/v1/status/flags" | sed -n 's/.*"config.file":"\([^"]*\)".*/\1/p')
-    [ -n "$CONFIG" ] || refuse "Prometheus does not answer on $URL; give url and configFile"
-    case $CONFIG in /*) ;; *) CONFIG=$(readlink "/proc/$PID/cwd")/$CONFIG ;; esac
-  fi
-  CONFIG=$(readlink -f "$CONFIG")
-}
-
-# A flag of the running Prometheus.
-flag() { tr '\0' '\n' <"/proc/$PID/cmdline" | sed -n "s/^--*$1=//p;/^--*$1\$/{n;p;}" | tail -n 1; }
-
-# The job as Prometheus runs it, from its API.
-running_job() {
-  http_get "$URL/api/v1/status/config" | sed 's/\\n/\n/g' | sed -n "/^- job_name: $JOB\$/,/^- \|^[a-z\"]/{/^- job_name: $JOB\$/p;/^ /p;}"
 }

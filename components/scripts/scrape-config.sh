@@ -1,35 +1,45 @@
 #!/bin/sh
 # On a server: a host's target file. Waits until Prometheus reports the target up.
-# Values: FILE, TARGETS (JSON), QUERIES (URL-encoded up{...} ...), WAIT (seconds), TUNNEL (unit), SERVICE, CONFIG, URL.
+# Values: HOST, TARGETS (JSON), QUERIES (URL-encoded up{...} ...).
 
-preflight() { find_prometheus; }
+# The scrape job, which comes before, has found Prometheus already.
+preflight() { paths; }
+
+paths() { F=/etc/metrics-tunnel/targets/$STACK/$HOST.json; }
 
 change() {
-  mkdir -p -m 755 /etc/metrics-tunnel "${FILE%/*/*}" "${FILE%/*}"
-  put "$FILE" 644 "$TARGETS"
+  URL=$(cat $STORE/scrape-job-$STACK/url)
+  mkdir -p ${F%/*}
+  put $F "$TARGETS"
 }
 
 prove() {
+  flock -u 9
   for Q in $QUERIES; do
-    poll "$WAIT" up "$Q" || fail "Prometheus does not report $MACHINE up within $WAIT s; see: $URL/targets"
+    poll 45 up || fail "Prometheus does not report $HOST up in 45 s; see: $URL/targets"
   done
 }
 
 # A target that is down while its tunnel carries is health; the exporter's own part comes next.
-up() { # QUERY
-  V=$(http_get "$URL/api/v1/query?query=$1" | sed -n 's/.*"value":\[[^,]*,"\([01]\)".*/\1/p')
-  [ "$V" = 1 ] || { [ "$V" = 0 ] && journalctl -q -o cat -u "$TUNNEL" --since -10s | grep -q 'connect failed: Connection refused'; }
+up() {
+  case $(http_get "$URL/api/v1/query?query=$Q") in
+  *',"1"]'*) ;;
+  *',"0"]'*) journalctl -qo cat -u metrics-tunnel-$HOST --since -10s | grep -q 'connect failed: Connection refused' ;;
+  *) false ;;
+  esac
 }
 
-record() { manifest "$FILE"; }
-
-undo() { :; }
+record() { manifest $F; }
 
 restore() {
-  rm -f "$FILE"
-  rmdir "${FILE%/*}" "${FILE%/*/*}" /etc/metrics-tunnel 2>/dev/null || :
+  paths
+  rm -f $F
+  rmdir -p ${F%/*} 2>/dev/null || :
 }
 
-present() { [ -e "$FILE" ]; }
+present() {
+  paths
+  [ -e $F ]
+}
 
 check() { :; }

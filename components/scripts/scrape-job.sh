@@ -1,105 +1,132 @@
 #!/bin/sh
 # On a server: one marked block in prometheus.yml, a job that reads a folder of target files.
-# Values: JOB, BLOCK (items, not indented), TARGETS (folder), CONFIG, SERVICE, URL (empty: found).
+# Values: JOB, BLOCK (items, not indented), CONFIG, SERVICE, URL (empty: found).
+
+# Sets PID, UNIT, CONFIG and URL of the one Prometheus, from SERVICE, CONFIG and URL where they are given.
+find_prometheus() {
+  BEGIN="^ *# BEGIN metrics-tunnel $STACK\( joined\)*\$"
+  END="^ *# END metrics-tunnel $STACK\$"
+  if [ -n "$SERVICE" ]; then
+    PID=$(shows $SERVICE MainPID)
+  else
+    PID=$(grep -lsx prometheus /proc/[0-9]*/comm | cut -d/ -f3)
+  fi
+  case $PID in
+  '' | 0) fail "Prometheus does not run here; start it, or give service" ;;
+  *[!0-9]*) fail "two Prometheus run here; say which: service" ;;
+  esac
+  UNIT=$(unit_of $PID)
+  [ -n "$UNIT" ] || fail "Prometheus (pid $PID) is no systemd service; others are not served"
+  if [ -z "$URL" ]; then
+    W=$(flag web.listen-address)
+    W=${W:-:9090}
+    URL=http://127.0.0.1:${W##*:}
+    W=$(flag web.external-url)
+    case $W in *://*/?*) URL=$URL/${W#*://*/} ;; esac
+    URL=${URL%/}
+  fi
+  if [ -z "$CONFIG" ]; then
+    CONFIG=$(http_get "$URL/api/v1/status/flags" | sed -n 's/.*"config.file":"\([^"]*\)".*/\1/p')
+    [ -n "$CONFIG" ] || fail "Prometheus does not answer on $URL; give url and configFile"
+  fi
+  CONFIG=$(cd /proc/$PID/cwd && readlink -f "$CONFIG")
+}
+
+# A flag of the running Prometheus.
+flag() { tr '\0' '\n' </proc/$PID/cmdline | sed -n "s/^--*$1=//p;/^--*$1\$/{n;p;}" | tail -n 1; }
 
 preflight() {
   find_prometheus
-  [ -f "$CONFIG" ] || refuse "$CONFIG (Prometheus' configuration) is not there; give configFile"
-  command -v promtool >/dev/null || refuse "no promtool here; install it beside Prometheus (it checks each change before it is made)"
-  W=$(promtool check config "$CONFIG" 2>&1) || refuse "$CONFIG is invalid already, nothing changed: $(echo "$W" | grep FAILED -A 1 | tail -n 1)"
-  B=$(grep -anc "^ *# BEGIN metrics-tunnel $STACK\( \|$\)" "$CONFIG" || :)
-  E=$(grep -anc "^ *# END metrics-tunnel $STACK\$" "$CONFIG" || :)
-  [ "$B" = "$E" ] && [ "$B" -le 1 ] || refuse "$CONFIG has $B BEGIN and $E END marks of metrics-tunnel $STACK; repair or delete the block by hand"
-  ! grep -aq '^scrape_configs:' "$CONFIG" || grep -aq '^scrape_configs:[[:space:]]*\(#.*\)\{0,1\}$' "$CONFIG" ||
-    refuse "$CONFIG: scrape_configs is not a plain block list; write its items on lines of their own"
+  command -v promtool >/dev/null || fail "no promtool here; install it beside Prometheus"
+  valid "$CONFIG" || fail "$CONFIG is invalid already: $W"
+  case $(grep -ac "$BEGIN" "$CONFIG"),$(block | tail -n 1) in
+  0, | 1,*"# END metrics-tunnel $STACK") ;;
+  *) fail "$CONFIG: the marks of metrics-tunnel $STACK are damaged; repair them or delete its block" ;;
+  esac
+  case $(sed -n 's/#.*//;s/[[:space:]]*$//;/^scrape_configs:/p' "$CONFIG") in
+  '' | scrape_configs:) ;;
+  *) fail "$CONFIG: scrape_configs is no block list; write its items on lines of their own" ;;
+  esac
+}
+
+valid() { # FILE; else W says why
+  W=$(promtool check config "$1" 2>&1) || { W=$(echo "$W" | tail -n 2 | tr '\n' ' ') && false; }
 }
 
 change() {
-  mkdir -p -m 755 /etc/metrics-tunnel "${TARGETS%/*}" "$TARGETS"
-  N=$CONFIG.mt-new
-  remember "$CONFIG"
-  cp -p "$CONFIG" "$N" && cp -p "$CONFIG" "$N.base" && without_block >"$N.base" && with_block "$N.base" >"$N" ||
-    { rm -f "$N" "$N.base" && fail "cannot write beside $CONFIG (no space?); see: df -h"; }
-  rm -f "$N.base"
-  if cmp -s "$N" "$CONFIG"; then
-    rm -f "$N"
-  else
-    W=$(promtool check config "$N" 2>&1) || { rm -f "$N" && fail "promtool refuses our job $JOB: $(echo "$W" | tail -n 2 | tr '\n' ' ')"; }
-    mv -f "$N" "$CONFIG" || { rm -f "$N" && fail "cannot replace $CONFIG; see: mount, lsattr"; }
-  fi
-  [ -n "$(running_job)" ] && [ "$(running_job)" = "$(kept running)" ] && [ "$(block)" = "$(kept block)" ] && return
-  reload
-  poll 20 running || fail "Prometheus did not load the job $JOB; see: journalctl -u $UNIT"
+  mkdir -p /etc/metrics-tunnel/targets/$STACK
+  base
+  W=$(with_block "$N" && echo x)
+  printf %s "${W%x}" >"$N"
+  swap
 }
 
-reload() { kill -HUP "$PID"; }
+# Begins the candidate, with mode and owner.
+base() {
+  N=$CONFIG.mt-new
+  remember "$CONFIG"
+  cp -p "$CONFIG" "$N"
+  without_block >"$N"
+}
 
-running() { [ -n "$(running_job)" ]; }
+# Puts the candidate in place, which promtool must like, and waits until Prometheus has read it.
+swap() {
+  valid "$N" || fail "promtool refuses $CONFIG as it would be: $W"
+  cmp -s "$N" "$CONFIG" || mv -f "$N" "$CONFIG"
+  rm -f "$N"
+  START=$(date +%s)
+  undo
+  poll 30 loaded || fail "Prometheus did not load $CONFIG; see: journalctl -u $UNIT"
+}
+
+loaded() {
+  http_get "$URL/metrics" | awk -v s="$START" '/^prometheus_config_last_reload_success_t/{f=$2>=s}END{exit !f}' &&
+    case $(block):$(running_job) in :?* | ?*:) false ;; esac
+}
+
+undo() { kill -HUP $PID; }
+
+# The job as Prometheus runs it, from its API.
+running_job() {
+  http_get "$URL/api/v1/status/config" | sed 's/\\n/\n/g' | sed -n "/^- job_name: $JOB\$/,/^- \|^[a-z\"]/{/^- job_name: $JOB\$/p;/^ /p;}"
+}
+
+block() { sed -n "/$BEGIN/,/$END/p" "$CONFIG"; }
 
 # The file without our block, byte for byte; "joined" says that the line before had no end.
 without_block() {
-  B=$(grep -an "^ *# BEGIN metrics-tunnel $STACK\( \|$\)" "$CONFIG" | head -n 1)
-  if [ -z "$B" ]; then
-    cat "$CONFIG"
-    return
-  fi
-  E=$(grep -an "^ *# END metrics-tunnel $STACK\$" "$CONFIG" | cut -d: -f1)
-  C=$(head -n $((${B%%:*} - 1)) "$CONFIG" | wc -c)
-  case $B in *joined*) C=$((C - 1)) ;; esac
-  head -c "$C" "$CONFIG"
-  tail -n +$((E + 1)) "$CONFIG"
+  sed "/$BEGIN/,/$END/d" "$CONFIG" | if block | grep -aq joined; then head -c -1; else cat; fi
 }
 
 with_block() { # FILE
-  L=$(grep -anc '' "$1" || :)
-  S=$(grep -an '^scrape_configs:' "$1" | cut -d: -f1)
+  # Items of one list stand at one indent.
+  I=$(sed -n '/^scrape_configs:/,${/^ *- /{s/-.*//p;q;};}' "$1")
+  A=/^scrape_configs:/
   K=
-  I='  '
-  if [ -n "$S" ]; then
-    # Items of one list stand at one indent.
-    X=$(tail -n +$((S + 1)) "$1" | grep -av '^[[:space:]]*\(#.*\)\{0,1\}$' | head -n 1)
-    X=$(printf '%s\n' "$X" | sed -n 's/^\( *\)- .*/\1x/p')
-    [ -z "$X" ] || I=${X%x}
-  else
-    S=$L
-    K=scrape_configs:
-  fi
-  head -n "$S" "$1"
   J=
-  if [ "$S" = "$L" ] && [ -s "$1" ] && [ "$(tail -c 1 "$1" | wc -l)" = 0 ]; then
-    echo
-    J=' joined'
-  fi
-  echo "$I# BEGIN metrics-tunnel $STACK$J"
-  [ -z "$K" ] || echo "$K"
-  echo "$BLOCK" | sed "s/^/$I/"
-  echo "$I# END metrics-tunnel $STACK"
-  tail -n +$((S + 1)) "$1"
+  grep -aq ^scrape_configs: "$1" || { A=$ K=scrape_configs:; }
+  # sed ends the last line where the block comes after it.
+  [ -z "$(tail -c 1 "$1")" ] || case $A$(tail -n 1 "$1") in "$"* | *:scrape_configs:* | */scrape_configs:*) J=' joined' ;; esac
+  {
+    echo "$I# BEGIN metrics-tunnel $STACK$J"
+    [ -z "$K" ] || echo "$K"
+    echo "$BLOCK" | sed "s/^/$I/"
+    echo "$I# END metrics-tunnel $STACK"
+  } | sed "${A}r /dev/stdin" "$1"
 }
 
-block() { sed -n "/^ *# BEGIN metrics-tunnel $STACK\( \|$\)/,/^ *# END metrics-tunnel $STACK\$/p" "$CONFIG"; }
-
-prove() { :; }
-
 record() {
+  keep url "$URL"
   keep block "$(block)"
   keep running "$(running_job)"
 }
 
-undo() { reload; }
-
 restore() {
   find_prometheus
-  N=$CONFIG.mt-new
-  cp -p "$CONFIG" "$N" && without_block >"$N" || { rm -f "$N" && fail "cannot write beside $CONFIG (no space?); see: df -h"; }
-  W=$(promtool check config "$N" 2>&1) || { rm -f "$N" && fail "promtool refuses $CONFIG without our job: $(echo "$W" | tail -n 2 | tr '\n' ' ')"; }
-  mv -f "$N" "$CONFIG"
-  rmdir "$TARGETS" "${TARGETS%/*}" /etc/metrics-tunnel 2>/dev/null || :
-  reload
-  poll 20 gone || fail "Prometheus did not load $CONFIG without the job $JOB; see: journalctl -u $UNIT"
+  base
+  swap
+  rmdir -p /etc/metrics-tunnel/targets/$STACK 2>/dev/null || :
 }
-
-gone() { ! running; }
 
 present() { (find_prometheus) 2>/dev/null && find_prometheus && [ -n "$(block)" ]; }
 

@@ -1,77 +1,77 @@
 #!/bin/sh
 # On a server: the hardened unit that carries a host's scrapes. Proves itself by a real scrape.
-# Values: UNIT (name), UNIT_FILE (text), HOSTS (path), KNOWN_HOSTS (text), LISTENS (address:port/path ...).
+# Values: HOST, UNIT_FILE (text), LISTENS (address:port/path ...).
+
+paths() {
+  UNIT=metrics-tunnel-$HOST.service
+  F=/etc/systemd/system/$UNIT
+}
 
 preflight() {
-  command -v ssh >/dev/null || refuse "no ssh client here; install the OpenSSH client"
-  F=/etc/systemd/system/$UNIT
-  [ ! -e "$F" ] || [ -L "$F" ] || grep -q "metrics-tunnel, stack $STACK" "$F" || refuse "$F is not from this stack; move it away"
-  P=$(shows "$UNIT" MainPID)
+  paths
+  [ ! -f $F ] || grep -q "stack $STACK;" $F || fail "$F is another stack's; rename the host in one of them"
+  P=$(shows $UNIT MainPID)
   for L in $LISTENS; do
-    A=${L%%/*}
+    L=${L%%/*}
     # A wildcard listener owns the port on every loopback address.
-    W=$(ss -Hltnp "sport = :${A##*:}" | awk -v a="$A" -v p="pid=${P:-0}," -v w=":${A##*:}" \
-      '($4 == a || $4 == "*" w || $4 == "0.0.0.0" w) && !index($0, p)')
-    [ -z "$W" ] || refuse "$A is used by $(echo "$W" | grep -o 'users:.*' | cut -d'"' -f2 | head -n 1); give the host another listen"
+    W=$(ss -Hltnp "sport = :${L##*:}" | grep -v "pid=$P," | awk -v a=$L '$4==a||$4~/^(\*|0\.0\.0\.0):/')
+    W=${W#*\"}
+    [ -z "$W" ] || fail "$L is used by ${W%%\"*}; give the host another listen"
   done
 }
 
 change() {
   CHANGED=
-  getent passwd metrics-tunnel-ssh >/dev/null ||
-    useradd --system --no-create-home --home-dir /nonexistent --shell "$(command -v nologin || echo /bin/false)" metrics-tunnel-ssh
-  mkdir -p -m 755 /etc/metrics-tunnel /etc/metrics-tunnel/known_hosts
-  [ ! -L "$F" ] || rm "$F" # masked
-  put "$HOSTS" 644 "$KNOWN_HOSTS"
-  put "$F" 644 "$UNIT_FILE"
-  for D in "$F".d/*.conf; do
-    [ -e "$D" ] || continue
-    remember "$D"
-    rm "$D"
+  getent passwd metrics-tunnel-ssh >/dev/null || useradd -r -M -d /nonexistent -s /usr/sbin/nologin metrics-tunnel-ssh
+  put $F "$UNIT_FILE"
+  # What overrides our unit is drift: it goes for good, and is only put back where this apply fails.
+  if [ -e $F.d ]; then
+    remember $F.d
+    rm -r $F.d
     CHANGED=1
-    say "removed $D, which overrode the unit"
-  done
-  rmdir "$F.d" 2>/dev/null || :
+  fi
   systemctl daemon-reload
-  systemctl -q enable "$UNIT" 2>/dev/null || fail "cannot enable $UNIT; see: systemctl status $UNIT"
+  systemctl -q enable $UNIT
   START=$(date +%s)
-  if [ -n "$CHANGED" ] || [ "$(shows "$UNIT" ActiveState)" != active ]; then systemctl restart "$UNIT" || fail "$UNIT does not start; see: journalctl -u $UNIT"; fi
+  [ -z "$CHANGED" ] && systemctl is-active -q $UNIT || systemctl restart $UNIT || fail "$UNIT does not start; see: journalctl -u $UNIT"
 }
 
 # A target that is down is health: the far side let the forward through and nobody answered it there.
 prove() {
+  flock -u 9
   for L in $LISTENS; do
-    poll 20 carries "$L" || fail "no scrape through ${L%%/*}: $(journalctl -q -o cat -u "$UNIT" -n 30 | grep -v '^\(Start\|Stop\|metrics-\)' | tail -n 1); see: journalctl -u $UNIT"
+    poll 20 carries || fail "no scrape through ${L%%/*}: $(journal -n 30 | grep -v '^\(Start\|Stop\|metrics-\)' | tail -n 1); see: journalctl -u $UNIT"
   done
 }
 
-carries() { # LISTEN
-  http_get "http://$1" | grep -q . || journalctl -q -o cat -u "$UNIT" --since "@$START" | grep -q 'connect failed: Connection refused'
-}
+carries() { http_get http://$L | grep -q '[^[:space:]]' || journal --since @$START | grep -q 'connect failed: Connection refused'; }
 
-record() { manifest "$F" "$HOSTS"; }
+journal() { journalctl -qo cat -u $UNIT "$@"; }
+
+record() { manifest $F; }
 
 undo() {
   systemctl daemon-reload
-  if [ -e "$F" ]; then systemctl restart "$UNIT"; else take_away; fi
+  if [ -e $F ]; then systemctl restart $UNIT; else restore; fi
 }
 
-take_away() {
-  systemctl -q disable --now "$UNIT" 2>/dev/null || systemctl -q stop "$UNIT" 2>/dev/null || :
-  rm -f "/etc/systemd/system/multi-user.target.wants/$UNIT" "/etc/systemd/system/$UNIT" "$HOSTS"
+restore() {
+  paths
+  systemctl stop $UNIT || :
+  rm -f $F /etc/systemd/system/multi-user.target.wants/$UNIT
   systemctl daemon-reload
-  systemctl reset-failed "$UNIT" 2>/dev/null || :
-  rmdir /etc/metrics-tunnel/known_hosts /etc/metrics-tunnel 2>/dev/null || :
-  for O in /etc/systemd/system/metrics-tunnel-*.service; do [ ! -e "$O" ] || return 0; done
-  ! getent passwd metrics-tunnel-ssh >/dev/null || poll 5 userdel metrics-tunnel-ssh 2>/dev/null || :
+  systemctl reset-failed $UNIT || :
+  ls /etc/systemd/system/metrics-tunnel-*.service >/dev/null || poll 5 "userdel metrics-tunnel-ssh" || :
 }
 
-restore() { take_away; }
-
-present() { [ -e "/etc/systemd/system/$UNIT" ]; }
+present() {
+  paths
+  [ -e $F ]
+}
 
 check() {
-  unit_drift "$UNIT"
-  W=$(shows "$UNIT" DropInPaths)
+  paths
+  unit_drift $UNIT
+  W=$(shows $UNIT DropInPaths)
   [ -z "$W" ] || echo "$UNIT is overridden by $W"
 }

@@ -58,7 +58,7 @@ DRIFTS = [
     _key("tunnel-user-deleted", "userdel -f metrics-tunnel", "user metrics-tunnel is missing"),
     _exporter(
         "exporter-dropin-removed",
-        f"rm /etc/systemd/system/*.d/zz-metrics-tunnel-*; {_RELOAD}; systemctl restart prometheus-node-exporter",
+        f"rm /etc/systemd/system/*.d/zz-metrics-tunnel.conf; {_RELOAD}; systemctl restart prometheus-node-exporter",
         "listens on .*9100",
     ),
     _exporter(
@@ -84,7 +84,7 @@ DRIFTS = [
     ),
     Drift("private-key-deleted", "mon1", "rm /etc/metrics-tunnel/keys/*-1", "mon1-keypair", "is missing"),
     Drift("private-key-readable-by-all", "mon1", "chmod 644 /etc/metrics-tunnel/keys/*-1", "mon1-keypair", "mode.*644"),
-    _tunnel("pinned-host-key-edited", "echo x >>/etc/metrics-tunnel/known_hosts/web1", "known_hosts/web1 was edited"),
+    _tunnel("pinned-host-key-edited", f"sed -i 's/^SetCred.*/&x/' /etc/systemd/system/{UNIT}; {_RELOAD}", "edited"),
     _job("job-block-removed", _WITHOUT_BLOCK, "block is missing"),
     _job("job-block-edited", f"sed -i s/sample_limit:.*/sample_limit:\\ 7/ {PROMETHEUS}", "block .* edited"),
     _target("target-file-edited", f"sed -i s/19100/19101/ {TARGETS}", "web1.json was edited"),
@@ -94,5 +94,5 @@ DRIFTS = [
         f"cp {PROMETHEUS} /root/old; {_WITHOUT_BLOCK}; {_FORGOTTEN}; sleep 1; cp /root/old {PROMETHEUS}; rm /root/old",
         "runs without the job",
     ),
-    _exporter("receipt-deleted", "rm -r /var/lib/metrics-tunnel/exporter-node", "receipt .* missing"),
+    _exporter("receipt-deleted", "rm -r /var/lib/metrics-tunnel/exporter-9100", "receipt .* missing"),
 ]

@@ -1,11 +1,13 @@
 """What is sent to machines, and what they answer."""
 
+import re
 import subprocess
 
 import pytest
 
+from components import authorized_key, exporter, keypair, scrape_config, scrape_job, ssh_tunnel
 from components.drift import Finding, generation, parse
-from components.payload import assignments, functions, observation, payload
+from components.payload import _LOOKING, assignments, functions, observation, payload, reachable
 from components.ssh_tunnel import Forward, desired
 
 SCRIPTS = ["keypair", "authorized-key", "ssh-tunnel", "scrape-job", "scrape-config", "exporter"]
@@ -47,7 +49,7 @@ def test_a_payload_cut_anywhere_before_its_last_line_runs_nothing(script: str) -
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_part_has_every_verb(script: str) -> None:
     verbs = {"preflight", "change", "prove", "record", "undo", "restore", "check", "present"}
-    assert verbs <= functions(script).keys()
+    assert verbs <= (functions("lib") | functions(script)).keys()
 
 
 def test_an_observation_is_well_formed_and_ends_with_its_end() -> None:
@@ -83,10 +85,79 @@ def test_the_tunnel_ends_its_options_before_the_destination_and_pins_the_host_ke
         "s", "web1", "10.0.0.21", 22, {"path": "/k", "public": "p"}, "ssh-ed25519 A", [Forward("127.1.1.1:19100", 9100)]
     )
     assert "-L 127.1.1.1:19100:127.0.0.1:9100 -- metrics-tunnel@10.0.0.21\n" in wanted["UNIT_FILE"]
-    assert wanted["KNOWN_HOSTS"] == "web1 ssh-ed25519 A"
+    assert "\nSetCredential=known_hosts:web1 ssh-ed25519 A\n" in wanted["UNIT_FILE"]
 
 
 @pytest.mark.parametrize("address", ["-oProxyCommand=x", "a b", "a\nb", "a%H"])
 def test_a_hostile_address_reaches_no_unit(address: str) -> None:
     with pytest.raises(ValueError, match="no host name"):
         desired("s", "web1", address, 22, {"path": "/k", "public": "p"}, "k", [])
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_no_word_of_a_message_brings_a_function_along(script: str) -> None:
+    known = {n: t for n, t in (functions("lib") | functions(script)).items() if n not in _LOOKING}
+    message = re.compile(r'(?<=fail ")(?:[^"$]|\$(?!\()|\$\((?:[^()]|\([^()]*\))*\))*')
+    called = re.compile(r"\$\((?:[^()]|\([^()]*\))*\)")
+    bare = {name: message.sub(lambda m: " ".join(called.findall(m[0])), text) for name, text in known.items()}
+    assert reachable(["main"], known) == reachable(["main"], bare)
+
+
+# As long as names are in earnest.
+STACK, SERVER, HOST = "production", "prometheus-frankfurt", "web-frontend-12-frankfurt"
+ADDRESS = "web-frontend-12.frankfurt.example.org"
+
+
+def sizes() -> dict[str, int]:
+    key = keypair.desired(STACK, SERVER, 1)
+    public = f"ssh-ed25519 {'A' * 68} {key['COMMENT']}"
+    listen = "127.100.200.200:19100"
+    values = {
+        "keypair": (f"keypair-{key['COMMENT']}", {**key, "PRIVATE_KEY": ""}),
+        "scrape-job": (
+            f"scrape-job-{STACK}",
+            {**scrape_job.desired(STACK, "15s", "10s"), "CONFIG": "", "SERVICE": "", "URL": ""},
+        ),
+        "authorized-key": (
+            f"authorized-key-{key['COMMENT']}",
+            {
+                "ID": key["COMMENT"],
+                "LIMITS": authorized_key.LIMITS,
+                "LINE": authorized_key.line(public, [9100], ["10.100.100.100"]),
+            },
+        ),
+        "ssh-tunnel": (
+            f"ssh-tunnel-{HOST}",
+            {
+                "HOST": HOST,
+                "LISTENS": f"{listen}/metrics",
+                **ssh_tunnel.desired(
+                    STACK,
+                    HOST,
+                    ADDRESS,
+                    22,
+                    {"path": key["KEY"], "public": public},
+                    "ssh-ed25519 " + "A" * 68,
+                    [ssh_tunnel.Forward(listen, 9100)],
+                ),
+            },
+        ),
+        "scrape-config": (
+            f"scrape-config-{HOST}",
+            {
+                **scrape_config.desired(HOST, {"env": "production"}, [scrape_config.Target("node", listen)]),
+                "HOST": HOST,
+            },
+        ),
+        "exporter": ("exporter-9100", exporter.desired(9100, "/metrics", "")),
+    }
+    shared = {"MACHINE": HOST, "STACK": STACK}
+    return {script: len(payload(script, {**shared, "PART": part, **own})) for script, (part, own) in values.items()}
+
+
+def test_what_is_sent_is_small_for_the_state_holds_it_twice() -> None:
+    found = sizes()
+    table = "\n".join(f"{script:15}{size:6}" for script, size in found.items())
+    of_a_host = [found[script] for script in ("authorized-key", "ssh-tunnel", "scrape-config", "exporter")]
+    assert max(found.values()) <= 6000, table
+    assert sum(of_a_host) / len(of_a_host) <= 4500, table
