@@ -13,8 +13,6 @@ LIMITS = """\
 Match User metrics-tunnel
 AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u
 AuthenticationMethods publickey
-PubkeyAuthentication yes
-DisableForwarding no
 AllowTcpForwarding local
 AllowStreamLocalForwarding no
 PermitOpen @PORTS@

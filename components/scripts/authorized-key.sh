@@ -13,13 +13,16 @@ paths() {
 preflight() {
   paths
   case $(getent passwd $LOGIN) in '' | *"$GECOS"*) ;; *) fail "user $LOGIN is there and not ours; rename it" ;; esac
+  [ ! -e $CONF ] || grep -q metrics-tunnel $CONF || fail "$CONF is not ours; move it away"
   W=$(sshd -t 2>&1) || fail "sshd's configuration is invalid already: $W"
+  ! W=$(effective | grep -x 'disableforwarding yes\|pubkeyauthentication no') || fail "sshd has '$W'; take that out of its configuration"
 }
 
 change() {
   NEW=
   if getent passwd $LOGIN >/dev/null; then
-    usermod -s /usr/sbin/nologin -d /nonexistent -p '*' -G '' $LOGIN
+    W="$(getent passwd $LOGIN | cut -d: -f6,7) $(getent shadow $LOGIN | cut -d: -f2) $(id -Gn $LOGIN)"
+    [ "$W" = "/nonexistent:/usr/sbin/nologin * $LOGIN" ] || usermod -s /usr/sbin/nologin -d /nonexistent -p '*' -G '' $LOGIN
   else
     NEW=1
     useradd -r -M -s /usr/sbin/nologin -d /nonexistent -p '*' -c "$GECOS" $LOGIN
@@ -54,12 +57,14 @@ reload_sshd() {
   for U in ssh sshd; do ! systemctl is-active -q $U || systemctl reload $U; done
 }
 
+effective() { sshd -T -C user=$LOGIN,host=x,addr=127.0.0.1 2>&1; }
+
 # The lines of the drop-in that sshd would not use.
-disobeyed() { sshd -T -C user=$LOGIN,host=x,addr=127.0.0.1 2>&1 | grep -vixFf - $CONF | grep -v '^#\|^Match' | tr '\n' ,; }
+disobeyed() { effective | grep -vixFf - $CONF | grep -v '^#\|^Match' | tr '\n' ,; }
 
 # Ends the sessions of one key, known by the journal of the process that accepted it; without a word there, ends them too.
 end_sessions() { # TYPE KEY, or nothing: all
-  F=$(echo "$1" | ssh-keygen -lf - | cut -d' ' -f2)
+  F=$(echo "$1" | ssh-keygen -lf - 2>/dev/null | cut -d' ' -f2)
   for D in $(find /proc -maxdepth 1 -user $LOGIN); do
     A=$(journalctl -b -qo cat "_PID=$(sed -n 's/^PPid:.//p' "$D/status")" | grep '^Accepted publickey' | tail -n 1)
     case $A in '' | *"$F"*) kill "${D#/proc/}" 2>/dev/null || : ;; esac
@@ -71,7 +76,7 @@ record() { keep line "$LINE"; }
 undo() {
   [ -z "${NEW-}" ] || userdel $LOGIN
   rmdir ${KEYS%/*} 2>/dev/null
-  reload_sshd
+  (reload_sshd)
 }
 
 restore() {

@@ -1,7 +1,10 @@
 #!/bin/sh
 # On a server: the tunnels' ed25519 key. Prints the public key. Values: KEY (path), COMMENT, PRIVATE_KEY (a user's own, or empty).
 
-preflight() { command -v ssh-keygen >/dev/null || fail "no ssh-keygen here; install the OpenSSH client"; }
+preflight() {
+  command -v ssh-keygen >/dev/null || fail "no ssh-keygen here; install the OpenSSH client"
+  [ ! -e $KEY ] || [ -d $RECEIPT ] || grep -qs " $COMMENT$" $KEY.pub || fail "$KEY is there and not from this stack; move it away"
+}
 
 change() {
   mkdir -p -m 700 ${KEY%/*}
@@ -9,8 +12,8 @@ change() {
   K=$KEY.mt-new
   if [ -n "$PRIVATE_KEY" ]; then
     printf '%s\n' "$PRIVATE_KEY" >$K
-  else
-    cp $KEY $K || rm -f $K
+  elif [ -e $KEY ]; then
+    cp $KEY $K
   fi
   L=$(public) || {
     [ -z "$PRIVATE_KEY" ] || fail "tunnelPrivateKey is no private key without passphrase; give another"
@@ -19,11 +22,14 @@ change() {
     L=$(public)
   }
   rm -f $K.pub
-  mv $K $KEY
+  ! cmp -s $K $KEY || touch -r $KEY $K
+  mv -f $K $KEY
   put $KEY.pub "$(echo "$L" | cut -d' ' -f1,2) $COMMENT"
 }
 
 public() { (chmod 600 $K && ssh-keygen -y -P '' -f $K) 2>/dev/null; }
+
+undo() { rm -f $K.pub; }
 
 record() {
   manifest $KEY $KEY.pub

@@ -27,7 +27,7 @@ main() { # apply OWNER GENERATION | remove OWNER
     return
   fi
   STEP=restore
-  case $(ls $RECEIPT/owners):$(kept $O) in
+  case $(ls $RECEIPT/owners 2>/dev/null):$(kept $O) in
   # Ours alone; or the receipt is lost: undo from what is there.
   : | "${2%.*}:$2 "*)
     restore
@@ -90,17 +90,17 @@ keep() { # NAME TEXT, into the receipt
 
 kept() { cat $RECEIPT/$1 2>/dev/null || :; }
 
-# Replaces a file whole; sets CHANGED where the text differs.
+# Replaces a file whole, mode and owner too; sets CHANGED where the text differs, else keeps its time.
 put() { # PATH TEXT
   remember $1
   printf '%s\n' "$2" >$1.mt-new
-  cmp -s $1.mt-new $1 || CHANGED=1
+  cmp -s $1.mt-new $1 && touch -r $1 $1.mt-new || CHANGED=1
   mv -fT $1.mt-new $1
 }
 
 # For put_back: it needs no space then.
 remember() { # PATH
-  [ ! -e $1 ] || cp -aT $1 $1.mt-old
+  [ ! -e $1 ] || cp -aT $1 $1.mt-old || { rm -r $1.mt-old && false; }
   UNDO="$UNDO $1"
 }
 

@@ -9,7 +9,7 @@ find_prometheus() {
   if [ -n "$SERVICE" ]; then
     PID=$(shows $SERVICE MainPID)
   else
-    PID=$(grep -lsx prometheus /proc/[0-9]*/comm | cut -d/ -f3)
+    PID=$(cd /proc && grep -lsx prometheus [0-9]*/comm | cut -d/ -f1)
   fi
   case $PID in
   '' | 0) fail "Prometheus does not run here; start it, or give service" ;;

@@ -60,8 +60,8 @@ restore() {
   systemctl stop $UNIT || :
   rm -f $F /etc/systemd/system/multi-user.target.wants/$UNIT
   systemctl daemon-reload
-  systemctl reset-failed $UNIT || :
-  ls /etc/systemd/system/metrics-tunnel-*.service >/dev/null || poll 5 "userdel metrics-tunnel-ssh" || :
+  systemctl reset-failed $UNIT 2>/dev/null || :
+  grep -qs . /etc/systemd/system/metrics-tunnel-*.service || poll 5 "userdel metrics-tunnel-ssh" || :
 }
 
 present() {
