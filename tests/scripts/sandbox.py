@@ -34,8 +34,8 @@ _REAL = re.findall(
     tr true uname uniq wc xargs""",
 )
 _TOP = "bin|boot|dev|etc|home|lib|lib32|lib64|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var"
-_ABSOLUTE = re.compile(rf"(?<![\w.*}}\]])/(?!dev/(?:null|tcp)\b)(?={_TOP})(?=(?:{_TOP})(?!\w))")
-_LEFT = re.compile(rf"/(?!dev/(?:null|tcp)\b)(?:{'|'.join({*_TOP.split('|'), *os.listdir('/')})})(?!\w)")  # noqa: PTH208 - names
+_ABSOLUTE = re.compile(rf"(?<![\w.*}}\]])/(?!dev/(?:null|stdin|tcp)\b)(?={_TOP})(?=(?:{_TOP})(?!\w))")
+_LEFT = re.compile(rf"/(?!dev/(?:null|stdin|tcp)\b)(?:{'|'.join({*_TOP.split('|'), *os.listdir('/')})})(?!\w)")  # noqa: PTH208 - names
 _ORDER = ["keypair", "scrape-job", "authorized-key", "ssh-tunnel", "scrape-config", "exporter"]
 _PREFIX = 'kill() { "$ROOT/usr/bin/kill" "$@"; }\n'
 PROMETHEUS = b"""\
@@ -119,6 +119,7 @@ class Sandbox:
         self.write("etc/shadow", "root:*:19000::::::\nann:!:19000::::::\n")
         self.write("etc/group", "root:x:0:\nann:x:1000:\nadm:x:4:ann\n")
         self.write("etc/ssh/sshd_config", "# Mine.\nInclude /etc/ssh/sshd_config.d/*.conf\nX11Forwarding yes\n")
+        self.write("proc/1/cgroup", "0::/init.scope\n")
         self.write("fake/journal", "")
         self.write("fake/listeners", "")
 
@@ -155,7 +156,8 @@ class Sandbox:
     def add_prometheus(self, config: bytes = PROMETHEUS) -> None:
         """Start a Prometheus as Debian packages it."""
         self.write("etc/prometheus/prometheus.yml", config)
-        self.write("fake/loaded", config)
+        self.write("fake/config", f"{self.root}/etc/prometheus/prometheus.yml")
+        os.utime(self.write("fake/loaded", config), (1, 1))
         self.write("fake/up", "1\n")
         self._process(777, "prometheus", b"/usr/bin/prometheus\0", "prometheus.service")
 
@@ -172,7 +174,7 @@ class Sandbox:
         self.write(
             f"fake/on-start/{unit}",
             "place='*'\n"
-            f"! cat \"$own.d\"/*.conf 2>/dev/null | grep -q 'listen-address=127.0.0.1:{port}' || place=127.0.0.1\n"
+            f"! cat \"$own.d\"/*.conf 2>/dev/null | grep -q '=127.0.0.1:{port}' || place=127.0.0.1\n"
             f'sed -i "{listener}" "$ROOT/fake/listeners"\n'
             f'echo "$place:{port} {port} {name}" >>"$ROOT/fake/listeners"\n',
         )
@@ -197,6 +199,7 @@ class Sandbox:
         self.write(f"proc/{pid}/cmdline", command)
         self.write(f"proc/{pid}/cgroup", f"0::/system.slice/{unit}\n")
         self.write(f"proc/{pid}/uid", "110\n")
+        (self / f"proc/{pid}/cwd").symlink_to(self.root)
         self.write(f"proc/{pid}/status", "Name:\tx\nPPid:\t1\n")
         self.write(f"fake/running/{unit}", "")
         self.write(f"fake/pid/{unit}", f"{pid}\n")

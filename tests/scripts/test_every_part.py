@@ -179,7 +179,7 @@ def test_an_error_is_one_line_that_names_machine_and_part(name: str, machine: Sa
     done = machine.apply(parts()[name])
     assert done.code == 3
     assert done.err == (
-        f"{where(name)} {parts()[name].receipt}: no running systemd here; only machines with systemd are served\n"
+        f"{where(name)} {parts()[name].receipt}: needs root and a running systemd; log in as root, or as a user with sudo\n"
     )
     assert not (machine / "var/lib/metrics-tunnel").exists()
 

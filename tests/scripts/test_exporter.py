@@ -13,7 +13,8 @@ NAME = "web1-exporter-node"
 NODE = parts()[NAME]
 SERVICE = "prometheus-node-exporter.service"
 UNIT = f"usr/lib/systemd/system/{SERVICE}"
-DROPIN = f"etc/systemd/system/{SERVICE}.d/zz-metrics-tunnel-node.conf"
+FOREIGN = "port 9100 is not a plain systemd service's but a container's or socket's; bind it to 127.0.0.1 there"
+DROPIN = f"etc/systemd/system/{SERVICE}.d/zz-metrics-tunnel.conf"
 
 
 def command(machine: Sandbox) -> str:
@@ -43,7 +44,7 @@ def test_the_exporter_listens_on_loopback_alone_and_again_everywhere_when_it_is_
     done = machine.apply(NODE)
     assert (done.code, done.err) == (0, "")
     assert machine.read("fake/listeners").startswith("127.0.0.1:9100 ")
-    assert machine.read(DROPIN).startswith("# Managed by metrics-tunnel, stack test")
+    assert machine.read(DROPIN).startswith("# Managed by metrics-tunnel: loopback alone.")
     assert machine.remove(NODE).code == 0
     assert machine.read("fake/listeners").startswith("*:9100 ")
     assert machine.state() == before
@@ -102,14 +103,14 @@ def test_a_unit_made_by_hand_in_etc_is_never_edited(machine: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("path", "text", "says"),
     [
-        ("fake/listeners", "", "nothing listens on port 9100; install or start the exporter, or give its unit"),
-        ("fake/listeners", "*:9100 9100 docker-proxy\n", "port 9100 is published by a container"),
-        ("fake/listeners", "*:9100 1 systemd\n", "port 9100 is opened by a systemd socket"),
-        ("proc/9100/cgroup", "0::/docker/0123456789\n", "port 9100 is an exporter in a container"),
-        ("proc/9100/cgroup", "0::/user.slice/session-1.scope\n", "is no systemd service; run it as one"),
-        (UNIT, "[Service]\nType=oneshot\n", f"unit {SERVICE} has no ExecStart"),
-        (UNIT, "[Service]\nExecStart=@/usr/bin/x y\n", "has an ExecStart with the prefix '@', which is not served"),
-        (UNIT, "[Service]\nExecStart=/usr/bin/x --web.systemd-socket\n", "takes its socket from systemd"),
+        ("fake/listeners", "", "nothing listens on port 9100; start the exporter, or give its unit"),
+        ("fake/listeners", "*:9100 9100 docker-proxy\n", FOREIGN),
+        ("fake/listeners", "*:9100 1 systemd\n", FOREIGN),
+        ("proc/9100/cgroup", "0::/docker/0123456789\n", FOREIGN),
+        ("proc/9100/cgroup", "0::/user.slice/session-1.scope\n", FOREIGN),
+        (UNIT, "[Service]\nType=oneshot\n", f"unit {SERVICE} (loaded) has no ExecStart; give the exporter's unit"),
+        (UNIT, "[Service]\nExecStart=@/usr/bin/x y\n", "has an ExecStart with @ or :, which is not served"),
+        (UNIT, "[Service]\nExecStart=/usr/bin/x --web.systemd-socket\n", FOREIGN),
     ],
 )
 def test_what_cannot_be_closed_safely_is_refused_untouched_and_told_by_the_first_look(
@@ -133,7 +134,7 @@ def test_a_unit_that_is_named_and_not_there_is_refused(machine: Sandbox) -> None
     given = parts(hosts={"web1": {"exporters": {"node": exporter(unit="gone.service")}}})[NAME]
     done = machine.apply(given)
     assert done.code == 3
-    assert "unit gone.service is not-found; give the exporter's unit" in done.err
+    assert "unit gone.service (not-found) has no ExecStart; give the exporter's unit" in done.err
 
 
 @in_each_shell
@@ -143,7 +144,7 @@ def test_an_exporter_that_does_not_come_back_on_loopback_is_given_back_as_it_was
     before = machine.state()
     machine.write(f"fake/{fault}", "")
     done = machine.apply(NODE)
-    assert done.code == 4
+    assert done.code == 3
     assert f"see: journalctl -u {SERVICE}; its old state is restored" in done.err
     assert machine.state() == before
     assert machine.read("fake/listeners").startswith("*:9100 ")
@@ -156,7 +157,7 @@ def test_an_exporter_that_still_listens_elsewhere_is_given_back_as_it_was(machin
     before = machine.state()
     machine.write(f"fake/on-start/{SERVICE}", 'echo "*:9100 9100 x" >"$ROOT/fake/listeners"\n')
     done = machine.apply(NODE)
-    assert done.code == 4
+    assert done.code == 3
     assert "loopback" in done.err
     assert machine.state() == before
 

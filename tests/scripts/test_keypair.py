@@ -74,8 +74,8 @@ def test_a_text_that_is_no_private_key_is_not_left_there_and_not_printed(machine
     before = machine.files()
     given = parts(servers={"mon1": {"private_key": "PLANTED-SECRET"}})["mon1-keypair"]
     done = machine.apply(given)
-    assert done.code == 4
-    assert "is no readable private key" in done.err
+    assert done.code == 3
+    assert "is no private key without passphrase; give another" in done.err
     assert "PLANTED" not in done.out + done.err
     assert machine.files() == before
 

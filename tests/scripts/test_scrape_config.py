@@ -39,8 +39,8 @@ def test_a_target_that_never_comes_up_is_taken_back(up: str, machine: Sandbox) -
     machine.write("fake/up", up)
     before = machine.files()
     done = machine.apply(CONFIG)
-    assert done.code == 4
-    assert "up within 45 s; see: http://127.0.0.1:9090/targets; its old state is restored" in done.err
+    assert done.code == 3
+    assert "up in 45 s; see: http://127.0.0.1:9090/targets; its old state is restored" in done.err
     assert machine.files() == before
     machine.write("fake/up", "1\n")
     assert machine.apply(CONFIG).code == 0
@@ -58,7 +58,7 @@ def test_changed_labels_that_cannot_be_proven_give_the_old_file_back(machine: Sa
     assert machine.apply(CONFIG).code == 0
     before = machine.files()
     machine.write("fake/up", "")
-    assert machine.apply(parts(hosts={"web1": {"labels": {"env": "x"}}})[NAME]).code == 4
+    assert machine.apply(parts(hosts={"web1": {"labels": {"env": "x"}}})[NAME]).code == 3
     assert machine.files() == before
 
 

@@ -21,6 +21,7 @@ CONFIGS = {
     "trailing spaces": b"scrape_configs:   \n  - job_name: a   \n\n",
     "empty": b"",
 }
+MARKS = "the marks of metrics-tunnel test are damaged; repair them or delete its block"
 WHOLE = """\
 # Mine.
 global:
@@ -122,12 +123,12 @@ def test_what_the_user_edits_meanwhile_is_kept_on_removal(machine: Sandbox) -> N
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        (b"scrape_configs: []\n", "scrape_configs is not a plain block list"),
-        (b"scrape_configs: [{job_name: a}]\n", "scrape_configs is not a plain block list"),
-        (b"# BEGIN metrics-tunnel test\nglobal: {}\n", "1 BEGIN and 0 END marks"),
-        (b"# END metrics-tunnel test\n", "0 BEGIN and 1 END marks"),
-        (b"# BEGIN metrics-tunnel test\n# END metrics-tunnel test\n" * 2, "2 BEGIN and 2 END marks"),
-        (b"Broken\n", "is invalid already, nothing changed: yaml: Broken"),
+        (b"scrape_configs: []\n", "scrape_configs is no block list; write its items"),
+        (b"scrape_configs: [{job_name: a}]\n", "scrape_configs is no block list; write its items"),
+        (b"# BEGIN metrics-tunnel test\nglobal: {}\n", MARKS),
+        (b"# END metrics-tunnel test\n", MARKS),
+        (b"# BEGIN metrics-tunnel test\n# END metrics-tunnel test\n" * 2, MARKS),
+        (b"Broken\n", "prometheus.yml: yaml: Broken"),
     ],
 )
 def test_a_configuration_that_cannot_be_edited_safely_is_refused_untouched_and_told_by_the_first_look(
@@ -148,7 +149,7 @@ def test_a_configuration_that_cannot_be_edited_safely_is_refused_untouched_and_t
 def test_a_machine_without_prometheus_or_without_promtool_is_refused(machine: Sandbox) -> None:
     before = machine.state()
     done = machine.apply(JOB)
-    assert (done.code, "Prometheus is not running here" in done.err) == (3, True)
+    assert (done.code, "Prometheus does not run here; start it" in done.err) == (3, True)
     assert machine.state() == before
 
 
@@ -183,8 +184,8 @@ def test_a_job_that_prometheus_does_not_load_is_taken_out_again(machine: Sandbox
     before = machine.files()
     machine.write("fake/reload-fails", "")
     done = machine.apply(JOB)
-    assert done.code == 4
-    assert "Prometheus did not load the job metrics-tunnel-test; see: journalctl -u prometheus.service" in done.err
+    assert done.code == 3
+    assert "Prometheus did not load /etc/prometheus/prometheus.yml; see: journalctl -u prometheus.service" in done.err
     assert machine.files() == before
     (machine / "fake/reload-fails").unlink()
     assert machine.apply(JOB).code == 0
@@ -194,8 +195,8 @@ def test_a_job_that_promtool_refuses_never_reaches_the_configuration(machine: Sa
     machine.add_prometheus(PROMETHEUS + b"  - job_name: metrics-tunnel-test\n")
     before = machine.files()
     done = machine.apply(JOB)
-    assert done.code == 4
-    assert "promtool refuses our job metrics-tunnel-test: " in done.err
+    assert done.code == 3
+    assert "promtool refuses /etc/prometheus/prometheus.yml as it would be: " in done.err
     assert "multiple scrape configs" in done.err
     assert machine.files() == before
 
@@ -253,6 +254,6 @@ def test_a_configuration_broken_since_is_not_reloaded_on_removal(machine: Sandbo
     machine.write(CONFIG, (machine / CONFIG).read_text() + "Broken\n")
     before = machine.files()
     done = machine.remove(JOB)
-    assert done.code == 4
+    assert done.code == 3
     assert "promtool refuses" in done.err
     assert machine.files() == before
