@@ -35,7 +35,7 @@ change() {
   put $CONF "$(dropin)"
   reload_sshd
   W=$(disobeyed)
-  [ -z "$W" ] || fail "sshd does not obey $CONF in: $W; put its Include first in /etc/ssh/sshd_config"
+  [ -z "$W" ] || fail "sshd does not obey $CONF in: $W$(culprit)"
   W=$(kept line)
   case ${W#* } in '' | "${LINE#* }") ;; *) end_sessions "${W#* }" ;; esac
 }

@@ -21,15 +21,12 @@ change() {
     ssh-keygen -q -t ed25519 -N '' -f $K
     L=$(public)
   }
-  rm -f $K.pub
   ! cmp -s $K $KEY || touch -r $KEY $K
   mv -f $K $KEY
   put $KEY.pub "$(echo "$L" | cut -d' ' -f1,2) $COMMENT"
 }
 
 public() { (chmod 600 $K && ssh-keygen -y -P '' -f $K) 2>/dev/null; }
-
-undo() { rm -f $K.pub; }
 
 record() {
   manifest $KEY $KEY.pub

@@ -65,15 +65,17 @@ finish() {
     if [ -n "$UNDO" ]; then
       flock -w 60 9
       for P in $UNDO; do
-        rm -f $P.mt-new
         if [ -e $P.mt-old ]; then mv -fT $P.mt-old $P; else rm -f $P; fi
       done
       undo
+      # Of a first apply nothing is kept.
+      rm -f $RECEIPT/.new
+      rmdir $RECEIPT/owners 2>/dev/null && rm -r $RECEIPT
       SAID="$SAID; its old state is restored"
     fi
     printf '%s\n' "$MACHINE $PART: $SAID" >&2
   fi
-  for P in $UNDO; do rm -rf $P.mt-old; done
+  for P in $UNDO; do rm -rf $P.mt-*; done
   rmdir $STORE 2>/dev/null
   exit $E
 }
@@ -142,8 +144,10 @@ observe() { # OWNER
 
 # Prints what apply would refuse.
 rehearse() {
-  trap 'printf %s "${SAID:-cannot tell; see what up says}"' EXIT
-  preflight >/dev/null 2>&1
+  # A shell's trap may still have the redirection of the command that it ended.
+  exec 3>&1 >/dev/null 2>&1
+  trap 'printf %s "${SAID:-cannot tell; see what up says}" >&3' EXIT
+  preflight
 }
 
 report() { printf 'metrics-tunnel\t%s\t%s\t%s\n' "$PART" "$1" "$2"; }

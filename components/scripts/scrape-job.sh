@@ -58,7 +58,8 @@ change() {
   base
   W=$(with_block "$N" && echo x)
   printf %s "${W%x}" >"$N"
-  swap
+  W=$(kept running)
+  [ -n "$W" ] && [ "$(running_job)" = "$W" ] && cmp -s "$N" "$CONFIG" || swap
 }
 
 # Begins the candidate, with mode and owner.
@@ -73,7 +74,6 @@ base() {
 swap() {
   valid "$N" || fail "promtool refuses $CONFIG as it would be: $W"
   cmp -s "$N" "$CONFIG" || mv -f "$N" "$CONFIG"
-  rm -f "$N"
   START=$(date +%s)
   undo
   poll 30 loaded || fail "Prometheus did not load $CONFIG; see: journalctl -u $UNIT"
@@ -112,7 +112,7 @@ with_block() { # FILE
     [ -z "$K" ] || echo "$K"
     echo "$BLOCK" | sed "s/^/$I/"
     echo "$I# END metrics-tunnel $STACK"
-  } | sed "${A}r /dev/stdin" "$1"
+  } | if [ -s "$1" ]; then sed "${A}r /dev/stdin" "$1"; else cat; fi
 }
 
 record() {
