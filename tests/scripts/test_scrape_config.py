@@ -12,9 +12,15 @@ CONFIG = parts()[NAME]
 FILE = "etc/metrics-tunnel/targets/test/web1.json"
 
 
+def add_job(machine: Sandbox) -> None:
+    """Start a Prometheus that has the stack's job, which comes before its targets and knows where Prometheus is."""
+    machine.add_prometheus()
+    assert machine.apply(parts()["mon1-scrape-job"]).code == 0
+
+
 @in_each_shell
 def test_the_target_file_says_address_instance_job_path_and_labels(machine: Sandbox) -> None:
-    machine.add_prometheus()
+    add_job(machine)
     hostile = {"env": "prod", "note": """it's "quoted", $(id) `id` %s \\n: é"""}
     both = {"node": exporter(), "app": exporter(port=9200, job="app", path="/m")}
     given = parts(hosts={"web1": {"labels": hostile, "exporters": both}})[NAME]
@@ -35,7 +41,7 @@ def test_the_target_file_says_address_instance_job_path_and_labels(machine: Sand
 
 @pytest.mark.parametrize("up", ["0\n", ""])
 def test_a_target_that_never_comes_up_is_taken_back(up: str, machine: Sandbox) -> None:
-    machine.add_prometheus()
+    add_job(machine)
     machine.write("fake/up", up)
     before = machine.files()
     done = machine.apply(CONFIG)
@@ -47,14 +53,14 @@ def test_a_target_that_never_comes_up_is_taken_back(up: str, machine: Sandbox) -
 
 
 def test_a_target_that_is_down_behind_a_tunnel_that_carries_is_health_not_failure(machine: Sandbox) -> None:
-    machine.add_prometheus()
+    add_job(machine)
     machine.write("fake/up", "0\n")
     machine.write("fake/journal", "channel 2: open failed: connect failed: Connection refused\n")
     assert machine.apply(CONFIG).code == 0
 
 
 def test_changed_labels_that_cannot_be_proven_give_the_old_file_back(machine: Sandbox) -> None:
-    machine.add_prometheus()
+    add_job(machine)
     assert machine.apply(CONFIG).code == 0
     before = machine.files()
     machine.write("fake/up", "")
@@ -66,7 +72,7 @@ def test_changed_labels_that_cannot_be_proven_give_the_old_file_back(machine: Sa
     ("hand", "says"), [("edit", "was edited"), ("delete", "is missing"), ("mode", "mode and owner")]
 )
 def test_drift_of_the_target_file_is_told_and_heals(hand: str, says: str, machine: Sandbox) -> None:
-    machine.add_prometheus()
+    add_job(machine)
     assert machine.apply(CONFIG).code == 0
     whole = machine.state("etc")
     match hand:
@@ -87,7 +93,7 @@ def test_drift_of_the_target_file_is_told_and_heals(hand: str, says: str, machin
 
 def test_the_file_of_another_host_is_left_alone(machine: Sandbox) -> None:
     both = parts(hosts={"web1": {}, "db1": {}})
-    machine.add_prometheus()
+    add_job(machine)
     for name in (NAME, "db1-scrape-config"):
         assert machine.apply(both[name]).code == 0
     assert machine.remove(both[NAME]).code == 0

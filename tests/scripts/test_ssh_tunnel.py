@@ -89,12 +89,13 @@ def test_a_tunnel_that_cannot_be_proven_leaves_nothing(fault: str, machine: Sand
     machine.write(f"fake/{fault}", "")
     before = machine.files()
     done = machine.apply(TUNNEL)
-    assert done.code == 3
+    assert done.code
+    assert "its old state is restored" in done.err
     if fault == "silent":
         assert (
             "no scrape through 127.77.0.1:19100: ssh: connect to host 10.0.0.20 port 22: No route to host" in done.err
         )
-    assert "journalctl -u metrics-tunnel-web1.service" in done.err or "systemctl status" in done.err
+    assert "journalctl -u metrics-tunnel-web1.service" in done.err or "Failed to enable unit" in done.err
     assert machine.files() == before
     assert not (machine / "fake/running/metrics-tunnel-web1.service").exists()
     (machine / f"fake/{fault}").unlink()
@@ -121,10 +122,8 @@ def test_a_script_that_is_ended_while_it_waits_puts_everything_back(machine: San
     machine.write("fake/terminated", "")
     done = machine.apply(TUNNEL)
     assert done.code == 143
-    assert (
-        "mon1 ssh-tunnel-web1: stopped at proof; mend what is said above, run again; its old state is restored"
-        in done.err
-    )
+    assert "mon1 ssh-tunnel-web1: stopped at proof; " in done.err
+    assert "run again; its old state is restored" in done.err
     assert machine.files() == before
 
 
