@@ -1,7 +1,7 @@
 # `make test` does its own set-up; `make help` lists the rest.
 PY := .venv/bin/python
 SCRIPTS := $(wildcard components/scripts/*.sh)
-QUICK := tests/unit tests/components tests/scripts tests/contract
+QUICK := tests/components tests/contract tests/scripts tests/unit
 
 .PHONY: help lint test quick demo demo-down bench
 help:
