@@ -72,7 +72,7 @@ SAID = {
     "badkey": r"host key mismatch",
     "gone": r"dial tcp \S+:22: connect: no route to host",
     "nosysd": r"nosysd authorized-key.*no running systemd",
-    "full": r"No space left on device(?s:.*)full authorized-key.* run again",
+    "full": r"full authorized-key.*cannot (write|copy) .*no space.*make room and run again",
     "locked": r"locked authorized-key.*another run holds the lock.*run again",
     "picky": r"picky exporter-node: .*old state is restored",
     "invalid": FORESEEN["invalid"],
