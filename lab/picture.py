@@ -14,6 +14,8 @@ Picture = dict[str, str]
 
 # The system's own tools keep these copies of the user database.
 _BACKUPS = {"/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-"}
+# As sudo keeps this in the home of whoever has used it.
+_SUDO_WAS_USED = ".sudo_as_admin_successful"
 _UNITS = (
     "systemctl list-unit-files --no-legend --no-pager | awk '{print $1, $2}'; "
     "systemctl list-units --no-legend --no-pager --plain --state=active,failed --type=service,socket,timer,path "
@@ -69,7 +71,7 @@ def _paths(root: Path, folder: str) -> list[Path]:
     found = [top] if top.exists() else []
     for where, folders, files in os.walk(top):
         found += [Path(where) / name for name in (*folders, *files)]
-    return [path for path in found if f"/{path.relative_to(root)}" not in _BACKUPS]
+    return [path for path in found if path.name != _SUDO_WAS_USED and f"/{path.relative_to(root)}" not in _BACKUPS]
 
 
 def _entry(path: Path) -> str:

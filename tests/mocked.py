@@ -5,9 +5,10 @@ No machine is contacted: `Machine.ask` is answered from here.
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -180,19 +181,26 @@ class _Mocks(mocks.Mocks):
         raise NotImplementedError(args.token)
 
 
+@contextlib.contextmanager
+def own_loop() -> Iterator[None]:
+    """Give this thread a loop: Pulumi's mocks would make one for each thread and leave it open."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
 class _Monitor(mocks.MockMonitor):
     def __init__(self, done: Deployment) -> None:
         super().__init__(_Mocks())
         self.done = done
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
-        loop = asyncio.new_event_loop()  # the mocks would make one for each thread and leave it open
-        asyncio.set_event_loop(loop)
-        try:
+        with own_loop():
             answer = super().RegisterResource(request)  # type: ignore[no-untyped-call]
-        finally:
-            asyncio.set_event_loop(None)
-            loop.close()
         if request.type != "pulumi:pulumi:Stack":
             assert request.name not in self.done.resources, f"two resources are called {request.name}"
             fields = request.object.fields

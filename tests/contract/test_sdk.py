@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pulumi
 import pulumi_command
 from pulumi.runtime.mocks import MockMonitor, Mocks
+
+from tests.mocked import own_loop
 
 
 class Answers(Mocks):
@@ -32,19 +33,18 @@ class Monitor(MockMonitor):
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 (the protocol's name)
         """Note it and answer."""
         self.replacing[request.name] = list(request.replaceOnChanges)
-        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
+        with own_loop():
+            return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
 
 def test_any_changed_trigger_replaces_since_the_sdk_asks_the_engine_for_it() -> None:
     monitor = Monitor()
-    loop = asyncio.new_event_loop()  # the mocks ask for the thread's, which another test may have taken away
-    asyncio.set_event_loop(loop)
-    pulumi.runtime.set_mocks(Answers(), monitor=monitor)
 
     def program() -> None:
         pulumi_command.local.Command("here", create="true")
         pulumi_command.remote.Command("there", create="true", connection={"host": "10.0.0.21"})
 
-    pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
-    loop.close()
+    with own_loop():
+        pulumi.runtime.set_mocks(Answers(), monitor=monitor)
+        pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
     assert monitor.replacing["here"] == monitor.replacing["there"] == ["triggers[*]"]

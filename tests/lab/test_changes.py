@@ -27,7 +27,7 @@ def apply(lab: Lab, project: Project, names: list[str], **more: object) -> None:
 
 
 def _starts(host: Host) -> Picture:
-    return {name: when for name, when in picture.times(host).items() if name.endswith(".service")}
+    return {name: when for name, when in picture.times(host).items() if not name.startswith("/")}
 
 
 def test_two_servers_scrape_one_host(lab: Lab, before: dict[str, Picture]) -> None:

@@ -54,7 +54,7 @@ AFTER_BOOT = {
 FORESEEN = {
     "docker": r"docker exporter-node: .*container.*bind it to 127.0.0.1",
     "socket": r"socket exporter-node: .*systemd socket.*ListenStream=127.0.0.1:9100",
-    "none": r"none exporter-node: nothing listens on port 9100; install or start",
+    "none": r"none exporter-node: .*nothing listens on port 9100; install or start",
     "closed": r"closed authorized-key.*disableforwarding yes.*take that out",
     "nosudo": r"nosudo: cannot look at it .*sudo",
     "badkey": r"badkey: cannot look at it .*[Hh]ost key",
@@ -72,7 +72,7 @@ SAID = {
     "badkey": r"host key mismatch",
     "gone": r"dial tcp \S+:22: connect: no route to host",
     "nosysd": r"nosysd authorized-key.*no running systemd",
-    "full": r"full authorized-key.*(No space|no space).*",
+    "full": r"full authorized-key.*cannot (write|copy) .*no space.*make room and run again",
     "locked": r"locked authorized-key.*another run holds the lock.*run again",
     "picky": r"picky exporter-node: .*old state is restored",
     "invalid": FORESEEN["invalid"],
@@ -128,7 +128,14 @@ def test_up_tells(name: str, seen: Seen) -> None:
     assert re.search(SAID[name], seen.up.output), seen.up.output
 
 
-@pytest.mark.parametrize("name", ["closed", "nosudo", "badkey", "full", "locked", "invalid", "nopromt"])
+@pytest.mark.parametrize("name", ["invalid", "nopromt"])
+def test_a_refused_configuration_is_not_written(name: str, seen: Seen) -> None:
+    left = picture.difference(seen.before[name], seen.after[name])
+    assert left, "the server's key was made"
+    assert not [line for line in left if not re.match("/etc/metrics-tunnel|/var/lib/metrics-tunnel", line)]
+
+
+@pytest.mark.parametrize("name", ["closed", "nosudo", "badkey", "full", "locked"])
 def test_a_refused_machine_is_as_it_was(name: str, seen: Seen) -> None:
     assert picture.difference(seen.before[name], seen.after[name]) == []
 
