@@ -125,10 +125,11 @@ check() {
   [ -z "$W" ] || echo "sshd does not obey $CONF in: $W$(culprit)"
 }
 
+# The first file with a Match block is ours, or in the way.
 culprit() {
-  for F in /etc/ssh/sshd_config.d/*.conf; do
-    [ "$F" != $CONF ] || break
-    ! grep -qi '^[[:space:]]*match' "$F" || { echo " overridden by $F, which comes first; remove its Match block" && return; }
-  done
-  grep -qi '^[[:space:]]*include[[:space:]].*sshd_config\.d' /etc/ssh/sshd_config || echo " add to the top of /etc/ssh/sshd_config: Include /etc/ssh/sshd_config.d/*.conf"
+  F=$(grep -il '^[[:space:]]*match' /etc/ssh/sshd_config.d/*.conf | head -n 1)
+  case $F in
+  '' | "$CONF") echo " add to the top of /etc/ssh/sshd_config: Include /etc/ssh/sshd_config.d/*.conf" ;;
+  *) echo " overridden by $F, which comes first; remove its Match block" ;;
+  esac
 }

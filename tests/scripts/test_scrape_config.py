@@ -99,3 +99,12 @@ def test_the_file_of_another_host_is_left_alone(machine: Sandbox) -> None:
     assert machine.remove(both[NAME]).code == 0
     assert not (machine / FILE).exists()
     assert (machine / FILE).with_name("db1.json").exists()
+
+
+def test_the_folder_that_prometheus_watches_stays_with_the_job(machine: Sandbox) -> None:
+    add_job(machine)
+    assert machine.apply(CONFIG).code == 0
+    assert machine.remove(CONFIG).code == 0
+    assert (machine / FILE).parent.is_dir()
+    assert machine.remove(parts()["mon1-scrape-job"]).code == 0
+    assert not (machine / "etc/metrics-tunnel").exists()
