@@ -71,11 +71,11 @@ def test_machines_with_nothing_applied_get_new_generations_without_a_warning() -
 
 def test_a_drifted_part_alone_is_planned_and_a_warning_on_it_says_machine_part_and_finding() -> None:
     answers = in_sync()
-    answers["web1"] = answers["web1"].replace(END, drift("exporter-node", "exporter listens on 0.0.0.0:9100") + END)
+    answers["web1"] = answers["web1"].replace(END, drift("exporter-9100", "exporter listens on 0.0.0.0:9100") + END)
     done = deploy(fleet(), answers)
     changed = {name for name in ON_SERVER + ON_HOST if done.generation(name) != "0a1b2c3d"}
     assert changed == {"web1-exporter-node"}
-    assert done.warnings == [("web1-exporter-node", "web1 exporter-node: exporter listens on 0.0.0.0:9100")]
+    assert done.warnings == [("web1-exporter-node", "web1 exporter-9100: exporter listens on 0.0.0.0:9100")]
 
 
 def test_every_difference_is_a_warning_of_its_own() -> None:

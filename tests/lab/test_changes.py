@@ -68,7 +68,7 @@ def test_destroy_restores_without_receipts_and_keeps_what_hands_edited_meanwhile
 ) -> None:
     comment = "# looked at by ops"
     lab.hosts["mon1"].run(f"echo '{comment}' >>/etc/prometheus/prometheus.yml; echo hello >/etc/motd")
-    lab.hosts["web1"].run("rm -r /var/lib/metrics-tunnel/exporter-node")
+    lab.hosts["web1"].run("rm -r /var/lib/metrics-tunnel/exporter-9100")
     lab.hosts["mon2"].run("rm -r /var/lib/metrics-tunnel")
     lab.hosts["web2"].run("rm -r /var/lib/metrics-tunnel")
     project.destroy()

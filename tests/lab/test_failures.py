@@ -52,9 +52,9 @@ AFTER_BOOT = {
 }
 # Said by the first preview already, with the remedy.
 FORESEEN = {
-    "docker": r"docker exporter-node: .*container.*bind it to 127.0.0.1",
-    "socket": r"socket exporter-node: .*systemd socket.*ListenStream=127.0.0.1:9100",
-    "none": r"none exporter-node: .*nothing listens on port 9100; install or start",
+    "docker": r"docker exporter-9100: .*container.*bind it to 127.0.0.1",
+    "socket": r"socket exporter-9100: .*socket.*bind it to 127.0.0.1",
+    "none": r"none exporter-9100: .*nothing listens on port 9100; start the exporter",
     "closed": r"closed authorized-key.*disableforwarding yes.*take that out",
     "nosudo": r"nosudo: cannot look at it .*sudo",
     "badkey": r"badkey: cannot look at it .*[Hh]ost key",
@@ -71,10 +71,10 @@ SAID = {
     "nosudo": r"sudo: .*password",
     "badkey": r"host key mismatch",
     "gone": r"dial tcp \S+:22: connect: no route to host",
-    "nosysd": r"nosysd authorized-key.*no running systemd",
-    "full": r"full authorized-key.*cannot (write|copy) .*no space.*make room and run again",
+    "nosysd": r"nosysd authorized-key.*a running systemd",
+    "full": r"full authorized-key.*run again; its old state is restored",
     "locked": r"locked authorized-key.*another run holds the lock.*run again",
-    "picky": r"picky exporter-node: .*old state is restored",
+    "picky": r"picky exporter-9100: .*old state is restored",
     "invalid": FORESEEN["invalid"],
     "nopromt": FORESEEN["nopromt"],
     "taken": FORESEEN["taken"],
