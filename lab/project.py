@@ -134,7 +134,7 @@ def settings(lab: Lab, servers: list[Host], hosts: list[Host], **more: Any) -> d
         "prometheus": {one.name: machine(one) for one in servers},
         "hosts": {one.name: machine(one) for one in hosts},
         "ssh": {"user": "root", "privateKeyPath": str(lab.key)},
-        "scrape": {"interval": "1s"},
+        "scrape": {"interval": "2s"},  # a busy machine needs more than a second for all collectors
         **more,
     }
 
