@@ -1,12 +1,16 @@
 # `make test` does its own set-up; `make help` lists the rest.
 PY := .venv/bin/python
 SCRIPTS := $(wildcard components/scripts/*.sh)
+MEASURED := tests/components tests/scripts tests/unit
 
-.PHONY: help lint test quick
+.PHONY: help lint test quick demo demo-down bench
 help:
-	@echo "make test   set up .venv and run every test"
-	@echo "make quick  the tests that need no lab, with coverage"
-	@echo "make lint   ruff, mypy, shellcheck and shfmt"
+	@echo "make demo       boot three Debian hosts here, run pulumi up on them, and show what it does"
+	@echo "make demo-down  run pulumi destroy, compare the hosts with before, and remove them"
+	@echo "make test       set up .venv and run every test, those on lab hosts included (root, Linux)"
+	@echo "make quick      the tests that need no lab, with coverage"
+	@echo "make lint       ruff, mypy, shellcheck and shfmt"
+	@echo "make bench      time the stack beside a bare program, on lab hosts"
 
 .venv/.done: requirements.txt requirements-dev.txt
 	python3 -m venv .venv
@@ -20,8 +24,21 @@ lint: .venv/.done
 	.venv/bin/shellcheck -s sh $(SCRIPTS)
 	.venv/bin/shfmt -ln posix -i 2 -d $(SCRIPTS)
 
+# Each tier in a process of its own: Pulumi's mocks, gRPC and asyncssh each keep threads and event loops of theirs.
 quick: .venv/.done
-	$(PY) -m pytest --cov --cov-report=term-missing
+	rm -f .coverage
+	$(PY) -m pytest tests/contract
+	for tier in $(MEASURED); do $(PY) -m pytest $$tier --cov --cov-append --cov-report= || exit 1; done
+	$(PY) -m coverage report --skip-covered --show-missing --fail-under=95
 
-test: .venv/.done
-	$(PY) -m pytest
+test: quick
+	$(PY) -m pytest tests/lab
+
+demo: .venv/.done
+	$(PY) -m lab.demo up
+
+demo-down: .venv/.done
+	$(PY) -m lab.demo down
+
+bench: .venv/.done
+	$(PY) -m lab.bench

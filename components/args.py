@@ -114,3 +114,5 @@ class MonitoredHostArgs(TypedDict, total=False):
     """False: plan from the settings alone. True where it is left out."""
     offline: bool
     """True: leave this machine alone in this run."""
+    abandoned: bool
+    """True: the machine is gone; forget its resources without contacting it."""

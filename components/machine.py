@@ -21,8 +21,9 @@ class Machine:
     def __init__(
         self, name: str, connection: ConnectionArgs, *, detect_drift: bool = True, offline: bool = False
     ) -> None:
-        if "host_key" not in connection and not connection.get("insecure_host_key") and connection["address"] != LOCAL:
-            raise ValueError(f"{name}: no host key; give host_key, or insecure_host_key where any may answer")
+        for what, one in ((name, connection), (f"{name}'s bastion", connection.get("bastion"))):
+            if one is not None and not _pinned(one) and one["address"] != LOCAL:
+                raise ValueError(f"{what}: no host key; give host_key, or insecure_host_key where any may answer")
         self.name = name
         self.connection = connection
         self.detect_drift = detect_drift
@@ -69,11 +70,7 @@ class Machine:
         if not self.root and "sudo_password" in plain:
             script = f"{plain['sudo_password']}\n{script}"
         if self.local:
-            process = await asyncio.create_subprocess_shell(
-                text, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-            )
-            out, _ = await process.communicate(script.encode())
-            return out.decode(errors="replace")
+            return await _run_here(text, script)
         jump = plain.get("bastion")
         if jump is None:
             return await _run(plain, None, text, script)
@@ -84,15 +81,26 @@ class Machine:
             tunnel.close()
 
 
+async def _run_here(text: str, script: str) -> str:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_shell(text, stdin=pipe, stdout=pipe, stderr=pipe)
+    out, err = await process.communicate(script.encode())
+    return _answer(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
 async def _run(plain: Mapping[str, Any], tunnel: asyncssh.SSHClientConnection | None, text: str, script: str) -> str:
     connection = await asyncssh.connect(**_asyncssh(plain), tunnel=tunnel)
     try:
-        found = await connection.run(text, input=script, timeout=OBSERVE_SECONDS + _DIAL_SECONDS)
+        found = await connection.run(text, input=script, errors="replace", timeout=OBSERVE_SECONDS + _DIAL_SECONDS)
     finally:
         connection.close()
-    if found.exit_status:
-        raise OSError(f"exit {found.exit_status}: {str(found.stderr).strip()[-300:]}")
-    return str(found.stdout)
+    return _answer(found.exit_status, str(found.stdout), str(found.stderr))
+
+
+def _answer(status: int | None, out: str, err: str) -> str:
+    if status != 0:
+        raise OSError(f"exit {status}: {err.strip()[-300:]}")
+    return out
 
 
 def _login(connection: ConnectionArgs | BastionArgs) -> dict[str, Any]:
@@ -106,23 +114,33 @@ def _login(connection: ConnectionArgs | BastionArgs) -> dict[str, Any]:
     }
 
 
+def _pinned(connection: ConnectionArgs | BastionArgs) -> bool:
+    return "host_key" in connection or bool(connection.get("insecure_host_key"))
+
+
 def _asyncssh(plain: Mapping[str, Any]) -> dict[str, Any]:
-    key = plain.get("private_key")
+    key, password = plain.get("private_key"), plain.get("password")
     port = int(plain.get("port", 22))
-    trusted = None
+    trusted: Any = None
     if "host_key" in plain:
-        # No name: asyncssh asks for `[address]:port` where the port is another one.
-        where = plain["address"] if port == 22 else f"[{plain['address']}]:{port}"  # noqa: PLR2004 - SSH's own port
-        trusted = asyncssh.import_known_hosts(f"{where} {plain['host_key']}\n")
+        # The key alone, whatever name or address it answers under.
+        trusted = ([asyncssh.import_public_key(plain["host_key"])], [], [])
     return {
         "host": plain["address"],
         "port": port,
         "username": plain.get("user", "root"),
-        "client_keys": [asyncssh.import_private_key(key, plain.get("private_key_password"))] if key else None,
-        "password": plain.get("password"),
-        "agent_path": None if key else plain.get("agent_socket_path", ()),
+        "client_keys": _client_keys(plain),
+        "password": password,
+        "agent_path": None if key or password else plain.get("agent_socket_path", ()),
         "config": None,
         "known_hosts": trusted,
         "connect_timeout": _DIAL_SECONDS,
         "keepalive_interval": 5,
     }
+
+
+def _client_keys(plain: Mapping[str, Any]) -> Any:
+    """Return the key that is given; without key and password the empty tuple, for which asyncssh asks the agent."""
+    if key := plain.get("private_key"):
+        return [asyncssh.import_private_key(key, plain.get("private_key_password"))]
+    return None if "password" in plain else ()

@@ -12,7 +12,6 @@ choice of the command plugin; `METRICS_TUNNEL_COMMAND_PLUGIN` names an executabl
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -24,10 +23,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from lab.progress import locked, watched
 
 Kind = Literal["official", "stand-in"]
 
@@ -62,7 +60,7 @@ def ensure(cache: Path | None = None) -> Path:
     if found := installed():
         return found
     tools = (cache or default_cache()) / "tools" / _key()
-    with _locked(tools.parent / "lock"):
+    with locked(tools.parent / "lock"):
         if not tools.exists():
             _build_all(tools)
     return tools
@@ -155,15 +153,6 @@ def _key() -> str:
     return f"{PULUMI_VERSION}-{LANGUAGE_VERSION}-{digest.hexdigest()[:12]}"
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let one process at a time work in a folder of the cache."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _build_all(tools: Path) -> None:
     """Build everything beside its final place and move it there whole."""
     if not shutil.which("go"):
@@ -179,7 +168,8 @@ def _build_all(tools: Path) -> None:
         _build("pulumi", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", PULUMI_VERSION, made / PULUMI, what)
         what = f"building its Python language host {LANGUAGE_VERSION}, about half a minute"
         _build("language-python", f"{SDK}/python/cmd/{LANGUAGE}", LANGUAGE_VERSION, made / LANGUAGE, what)
-        source = _go("pulumi", ["list", "-m", "-f", "{{.Dir}}", SDK], Path(folder) / "log").strip()
+        listed = _go("pulumi", ["list", "-m", "-f", "{{.Dir}}", SDK], Path(folder) / "log", "looking for its source")
+        source = listed.strip().splitlines()[-1]
         shutil.copyfile(Path(source) / "python" / "cmd" / EXEC, made / EXEC)
         (made / EXEC).chmod(0o755)
         made.rename(tools)
@@ -191,31 +181,13 @@ def _build(module: str, package: str, version: str, target: Path, what: str) -> 
     _go(module, command, target.parent.parent / "log", what)
 
 
-def _go(module: str, arguments: list[str], log: Path, what: str = "") -> str:
-    """Run Go in one of the pinned modules; it may change neither go.mod nor go.sum."""
+def _go(module: str, arguments: list[str], log: Path, what: str) -> str:
+    """Run Go in one of the pinned modules and return what it printed; it may change neither go.mod nor go.sum."""
     variables = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
-    started = time.monotonic()
-    with (
-        log.open("w+") as errors,
-        subprocess.Popen(
-            ["go", *arguments], cwd=MODULES / module, env=variables, stdout=subprocess.PIPE, stderr=errors, text=True
-        ) as process,
-    ):
-        try:
-            while what and process.poll() is None:
-                _progress(what, time.monotonic() - started)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(1 if sys.stdout.isatty() else 30)
-            said = process.stdout.read() if process.stdout else ""
-        except BaseException:
-            process.terminate()
-            raise
-        if process.wait():
-            errors.seek(0)
-            raise ToolsError(_go_trouble(module, errors.read()))
-    if what:
-        _progress(what, time.monotonic() - started, done=True)
-    return said
+    failed = watched(["go", *arguments], log, what, MODULES / module, variables)
+    if failed:
+        raise ToolsError(_go_trouble(module, log.read_text()))
+    return log.read_text()
 
 
 def _go_trouble(module: str, log: str) -> str:
@@ -226,16 +198,6 @@ def _go_trouble(module: str, log: str) -> str:
     elif "checksum mismatch" in log or "SECURITY ERROR" in log:
         remedy = "the modules are not those that were pinned: do not go on before you know why"
     return f"Go could not build {module} in {MODULES / module}:\n{last}\n{remedy}"
-
-
-def _progress(what: str, seconds: float, done: bool = False) -> None:
-    """Say what goes on and for how long: on a terminal in one line that changes, elsewhere in a line now and then."""
-    clock = f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-    ending = ", done" if done else ""
-    if sys.stdout.isatty():
-        print(f"\r{what} ... {clock}{ending}", end="\n" if done else "", flush=True)
-    else:
-        print(f"{what} ... {clock}{ending}", flush=True)
 
 
 def _is_stand_in(target: Path) -> bool:

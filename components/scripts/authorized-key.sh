@@ -87,7 +87,7 @@ end_sessions() { # BLOB
   I=$(id -u $LOGIN)
   for D in /proc/[0-9]*; do
     [ "$(stat -c %u "$D" 2>/dev/null)" = "$I" ] || continue
-    M=$(sed -n 's/^PPid:[^0-9]*//p' "$D/status")
+    M=$(sed -n 's/^PPid:[^0-9]*//p' "$D/status" 2>/dev/null) || continue # it ended meanwhile
     A=$(journalctl -q -o cat "_PID=$M" 2>/dev/null | grep '^Accepted publickey' | tail -n 1)
     case $A in '' | *"$P"*) kill "${D#/proc/}" 2>/dev/null || : ;; esac
   done

@@ -69,8 +69,10 @@ finish() {
   set +e
   if [ $CODE != 0 ]; then
     [ -n "$SAID" ] || say "stopped at $STEP (exit $CODE); its old state is restored; run again"
-    lock
-    put_back
+    if [ -n "$UNDO" ]; then
+      lock
+      put_back
+    fi
   fi
   [ -z "$UNDO" ] || rm -rf "$UNDO"
   rmdir "$STORE" 2>/dev/null
@@ -78,10 +80,10 @@ finish() {
 }
 
 lock() {
-  mkdir -p -m 700 "$STORE" || refuse "cannot write to $STORE; see: mount, df -h, df -i"
   exec 9>>/run/metrics-tunnel.lock
   flock -w 60 9 || refuse "another run holds the lock ($(cat /run/metrics-tunnel.lock)); wait for it and run again"
   echo "pid $$ since $(date)" >/run/metrics-tunnel.lock
+  mkdir -p -m 700 "$STORE" || refuse "cannot write to $STORE; see: mount, df -h, df -i" # after the wait: others take it away
 }
 
 unlock() { exec 9>&-; }

@@ -23,9 +23,6 @@ REFUSED = (
     "or write it before the command: {0}=value command"
 )
 
-# The official plugin leaves every connection open until it ends itself; here each would end with its last reference.
-_open: list[asyncssh.SSHClientConnection] = []
-
 
 class _RefusedError(CommandError):
     """The server refused a variable that the user wants set."""
@@ -80,7 +77,6 @@ class _Session(asyncssh.SSHClientSession[bytes]):
     def __init__(self) -> None:
         self.output = Output()
         self.ending: str | None = VANISHED
-        self.lost: Exception | None = None
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         self.output.take(data, error=datatype is not None)
@@ -91,17 +87,14 @@ class _Session(asyncssh.SSHClientSession[bytes]):
     def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:  # noqa: ARG002
         self.ending = texts.exited(128 + texts.SIGNALS.get(signal, 0), signal, msg)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = exc
-
 
 async def run(job: Job, properties: dict[str, Any], journal: Journal) -> Output:
     """Run the job where `connection` leads; raises `CommandError` unless it exits with 0.
 
+    As officially, the connection stays open until this process ends.
     A command that runs can be neither timed out nor interrupted: only the way to it can.
     """
     connection = await dial(properties["connection"], journal, job.stop)
-    _open.append(connection)
     session = _Session()
     variables: dict[Any, Any] = {**job.environment, **job.previous}
     try:
@@ -109,8 +102,10 @@ async def run(job: Job, properties: dict[str, Any], journal: Journal) -> Output:
     except _RefusedError as error:
         await journal.error(REFUSED.format(error.name))
         raise
-    except asyncssh.Error as error:
-        raise CommandError(texts.failed(f"ssh: {error.reason}", job.command, "")) from error
+    except asyncssh.ChannelOpenError as error:
+        raise CommandError(texts.failed(f"ssh: command {job.command} failed", job.command, "")) from error
+    except (asyncssh.Error, OSError) as error:
+        raise CommandError(texts.failed("EOF", job.command, "")) from error
     for name in getattr(channel, "refused", ()):
         await journal.warning(REFUSED.format(name))
     if job.stdin:

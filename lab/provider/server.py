@@ -28,6 +28,7 @@ VERSION = "1.2.1"
 LARGEST_MESSAGE = 400 * 1024 * 1024  # as the engine's own
 LARGEST_ERROR = 16 * 1024 * 1024  # an error travels as metadata: it holds the command and all it printed
 KINDS = {"command:remote:Command": schema.REMOTE, "command:local:Command": schema.LOCAL}
+ACCEPTED = ("acceptSecrets", "acceptOutputs", "acceptResources", "supportsPreview")
 PRIVATE = "__"
 
 
@@ -49,7 +50,6 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.running: set[Stop] = set()
-        self.sends_old_inputs = False
         self.cancelled = False
 
     async def Handshake(self, _request: Any, context: Context) -> Any:
@@ -74,10 +74,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Take the provider's configuration as it is: there is none."""
         return provider_pb2.CheckResponse(inputs=request.news)
 
-    async def Configure(self, request: provider_pb2.ConfigureRequest, _context: Context) -> Any:
+    async def Configure(self, _request: Any, _context: Context) -> provider_pb2.ConfigureResponse:
         """Agree with the engine on what values may carry."""
-        self.sends_old_inputs = request.sends_old_inputs
-        return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True, acceptResources=True)
+        return provider_pb2.ConfigureResponse(**dict.fromkeys(ACCEPTED, True))
 
     async def Check(self, request: provider_pb2.CheckRequest, context: Context) -> provider_pb2.CheckResponse:
         """Fill in defaults, mark secrets, tell what does not fit."""
@@ -89,11 +88,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     async def Diff(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:
         """Compare the new inputs with the old ones."""
         async with answering(context):
-            kind = kind_of(request.urn)
-        state, news = values.read(request.olds), values.read(request.news)
-        olds = values.read(request.old_inputs)
-        if not self.sends_old_inputs:
-            olds = {name: value for name, value in state.items() if name in kind.fields}
+            kind_of(request.urn)
+        state, olds, news = (values.read(one) for one in (request.olds, request.old_inputs, request.news))
         news = {name: one for name, one in news.items() if name != "version" and not name.startswith(PRIVATE)}
         found = differences(olds, _ignoring(request.ignoreChanges, state, news))
         return provider_pb2.DiffResponse(
@@ -152,12 +148,17 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     @contextlib.contextmanager
     def stoppable(self, timeout: float) -> Iterator[Stop]:
-        """Give an operation its stop, which the resource's own timeout (`customTimeouts`) and `Cancel` set."""
+        """Give an operation its stop, which `Cancel` and the resource's own timeout (`customTimeouts`) set.
+
+        As officially, a part of a second of the timeout counts for nothing: half a second is over at once.
+        """
         stop = Stop()
         self.running.add(stop)
         if self.cancelled:
             stop.now()
-        timer = asyncio.get_running_loop().call_later(timeout, stop.now, True) if timeout else None
+        if 0 < timeout < 1:
+            stop.now(late=True)
+        timer = asyncio.get_running_loop().call_later(int(timeout), stop.now, True) if timeout else None
         try:
             yield stop
         finally:

@@ -1,13 +1,18 @@
 """Settings are refused as a whole, before any connection, each with its path, value, rule and remedy."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from components import rules
+from stacks.credentials import Credentials
+from stacks.models import Bastion, Exporter, Host, Scrape, Server, Ssh, Whole
 from stacks.settings import arguments, check
+from stacks.wording import SECRETS
 
 KEY = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 
@@ -24,7 +29,7 @@ def test_a_plain_stack_is_accepted_and_arrives_as_it_was_written() -> None:
     whole, errors = check(stack({"user": "deploy", "labels": {"env": "prod"}}, scrape={"job": "linux"}))
     assert not errors
     assert whole is not None
-    settings = arguments(whole, {"private_key": "k"}, None)
+    settings = arguments(whole, Credentials({None: {"private_key": "k"}}))
     host = settings.hosts["web1"]
     assert host["connection"]["user"] == "deploy"
     assert host["connection"]["host_key"] == KEY
@@ -44,7 +49,7 @@ def test_a_plain_stack_is_accepted_and_arrives_as_it_was_written() -> None:
         ({"address": "$(id)"}, "hosts.web1.address"),
         ({"address": "fe80::1%eth0"}, "hosts.web1.address"),
         ({"address": "10.0.0.256"}, "hosts.web1.address"),
-        ({"address": "local"}, ""),
+        ({"address": "local"}, "hosts.web1.address"),
         ({"address": 5}, "hosts.web1.address"),
         ({"user": "-oProxyCommand=x"}, "hosts.web1.user"),
         ({"user": "root;id"}, "hosts.web1.user"),
@@ -97,7 +102,7 @@ def test_a_wrong_value_of_a_host_is_refused_with_its_path(given: dict[str, Any],
         ({"rotation": True}, "rotation"),
         ({"detectDrift": "no"}, "detectDrift"),
         ({"prometheus": {}}, "prometheus"),
-        ({"prometheus": {"Mon 1": machine()}}, "prometheus.Mon 1"),
+        ({"prometheus": {"Mon 1": machine()}}, 'prometheus["Mon 1"]'),
         ({"prometheus": {"mon1": machine(configFile="/etc/../x")}}, "prometheus.mon1.configFile"),
         ({"prometheus": {"mon1": machine(configFile="x.yml")}}, "prometheus.mon1.configFile"),
         ({"prometheus": {"mon1": machine(url="http://u:p@x/")}}, "prometheus.mon1.url"),
@@ -118,7 +123,9 @@ def test_all_errors_come_at_once() -> None:
 
 def test_two_hosts_on_one_listen_are_refused() -> None:
     one = {"exporters": {"node": {"port": 9100, "listen": "127.0.0.1:7080"}}}
-    _, errors = check({"prometheus": {"mon1": machine()}, "hosts": {"a": machine(**one), "b": machine(**one)}})
+    _, errors = check(
+        {"prometheus": {"mon1": machine()}, "hosts": {"a": machine(**one), "b": machine(address="10.0.0.11", **one)}}
+    )
     assert len(errors) == 1
     assert errors[0].startswith("hosts.b.exporters.node.listen: '127.0.0.1:7080' is that of hosts.a.exporters.node")
 
@@ -135,11 +142,223 @@ def test_a_missing_host_key_is_taken_from_known_hosts_or_refused(
     whole, errors = check(without)
     assert not errors
     assert whole is not None
-    assert arguments(whole, {}, None).servers["mon1"]["connection"]["host_key"] == KEY
+    assert arguments(whole, Credentials({None: {}})).servers["mon1"]["connection"]["host_key"] == KEY
 
 
 def test_no_error_about_a_private_key_holds_any_of_it() -> None:
     planted = "-----BEGIN OPENSSH PRIVATE KEY-----\nPLANTEDSECRET\n-----END OPENSSH PRIVATE KEY-----"
-    with pytest.raises(ValueError, match="is no OpenSSH private key") as caught:
+    with pytest.raises(ValueError, match="is no private key") as caught:
         rules.private_key(planted)
     assert "PLANTED" not in str(caught.value)
+
+
+def test_pulumi_is_told_of_every_key_and_asks_for_none_but_the_servers() -> None:
+    declared = yaml.safe_load((Path(__file__).parents[2] / "Pulumi.yaml").read_text())["config"]
+    plain = {f"metrics-tunnel:{field.alias or name}" for name, field in Whole.model_fields.items()}
+    assert plain == {key for key, one in declared.items() if not one.get("secret")}
+    assert [key for key, one in declared.items() if "default" not in one] == ["metrics-tunnel:prometheus"]
+    assert all(one["description"] for one in declared.values())
+
+
+def test_a_default_that_pulumi_fills_in_counts_as_unset() -> None:
+    declared = yaml.safe_load((Path(__file__).parents[2] / "Pulumi.yaml").read_text())["config"]
+    filled = {key.partition(":")[2]: one["default"] for key, one in declared.items() if one.get("default", "") != ""}
+    assert check({**filled, **stack()}) == check(stack())
+
+
+def errors_of(host: dict[str, Any] | None = None, **more: Any) -> list[str]:
+    return check(stack(host, **more))[1]
+
+
+def hosts(**given: dict[str, Any]) -> dict[str, Any]:
+    return {"hosts": {name: machine(**one) for name, one in given.items()}}
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        (
+            hosts(a={"listen": "127.0.0.1:7080", "exporters": {"x": {"port": 1}, "y": {"port": 2}}}),
+            (
+                "hosts.a.listen: '127.0.0.1:7080' is for a host with one exporter; "
+                "give hosts.a.exporters.x.listen and hosts.a.exporters.y.listen"
+            ),
+        ),
+        (
+            hosts(a={"listen": "127.0.0.1:7080", "exporters": {"x": {"port": 1, "listen": "127.0.0.1:7081"}}}),
+            "hosts.a.listen: '127.0.0.1:7080' and hosts.a.exporters.x.listen say the same thing twice; keep one",
+        ),
+        (
+            hosts(a={"listen": "127.0.0.1:7080"}, b={"address": "b", "listen": "127.0.0.1:7080"}),
+            "hosts.b.listen: '127.0.0.1:7080' is that of hosts.a.listen already; give one of them another listen",
+        ),
+        (
+            hosts(a={"address": "A.org"}, b={"address": "a.ORG"}),
+            "hosts.b.address: 'a.ORG' is that of hosts.a already; take one of them out",
+        ),
+        (
+            {"prometheus": {"mon1": machine(), "mon2": machine()}},
+            "prometheus.mon2.address: '10.0.0.10' is that of prometheus.mon1 already; take one of them out",
+        ),
+        (
+            hosts(a={"abandoned": True, "offline": True}),
+            "hosts.a.abandoned: true and offline: true exclude each other; keep offline while it may come back",
+        ),
+        (
+            hosts(a={"exporters": {"x": {"port": 9100}, "y": {"port": 9100}}}),
+            "hosts.a.exporters.y.port: 9100 is that of hosts.a.exporters.x already; give the exporter's own",
+        ),
+        (
+            hosts(a={"exporters": {"x": {"port": 22}}}),
+            "hosts.a.exporters.x.port: 22 is that of SSH already; give the exporter's own",
+        ),
+        (
+            hosts(a={"exporters": {"x": {"port": 1, "job": "y"}, "y": {"port": 2}}}),
+            "hosts.a.exporters.y.job: 'y' is hosts.a.exporters.x's job already; give it another job",
+        ),
+        (hosts(a={"servers": ["mon1", "mon1"]}), "hosts.a.servers[1]: 'mon1' is named twice; take one out"),
+        (hosts(a={"servers": ["mon9"]}), "hosts.a.servers[0]: 'mon9' is no server; use one of mon1"),
+        (
+            {"prometheus": {"mon1": machine(insecureHostKey=True)}},
+            "prometheus.mon1.insecureHostKey: true stands beside hostKey; keep one, and best hostKey",
+        ),
+        (
+            {"prometheus": {"mon1": {"address": "local", "port": 22}}},
+            "prometheus.mon1.port: is for machines over SSH, and this one is local; take it out",
+        ),
+        (
+            {"prometheus": {"mon1": {"address": "local", "hostKey": KEY}}},
+            "prometheus.mon1.hostKey: is for machines over SSH, and this one is local; take it out",
+        ),
+        (
+            {"scrape": {"interval": "5s", "timeout": "6s"}},
+            "scrape.timeout: '6s' is longer than scrape.interval (5s); make it no longer",
+        ),
+        (
+            hosts(a={"adress": "x"}),
+            "hosts.a.adress: is no setting; did you mean address?",
+        ),
+        (hosts(a={"host_key": "x"}), "hosts.a.host_key: is no setting; did you mean hostKey?"),
+        (
+            hosts(a={"bastion": {"address": "b", "hostKey": KEY, "zzz": 1}}),
+            (
+                "hosts.a.bastion.zzz: is no setting; known here are "
+                "address, port, user, hostKey, insecureHostKey, privateKeyPath"
+            ),
+        ),
+        (
+            hosts(a={"exporters": {"x": {"port": 1, "zzz": 1}}}),
+            "hosts.a.exporters.x.zzz: is no setting; known here are port, unit, job, path, listen",
+        ),
+        ({"scrape": {"zzz": 1}}, "scrape.zzz: is no setting; known here are job, interval, timeout"),
+        (
+            hosts(a={"port": "22"}),
+            "hosts.a.port: '22' stands where a whole number is due; write such as 22, without quotes",
+        ),
+        (hosts(a={"user": 5}), "hosts.a.user: 5 stands where text is due; put it in quotes"),
+        (
+            hosts(a={"labels": None}),
+            "hosts.a.labels: nothing stands where a map is due; give a value, or take the key out",
+        ),
+        ({"hosts": {"a": None}}, "hosts.a: nothing stands where a map is due; give a value, or take the key out"),
+        (
+            {"hosts": {"a.b": machine()}},
+            "hosts[\"a.b\"]: 'a.b' is not a name; use small letters, digits and inner hyphens, 63 at most",
+        ),
+        (
+            {"hosts": {"a": {"hostKey": KEY}}},
+            "hosts.a.address: is missing; add it",
+        ),
+        ({"rotation": 0}, "rotation: 0 is no rotation; use a whole number from 1 to 1000000"),
+        (
+            hosts(a={"labels": {f"l{n}": "x" for n in range(33)}}),
+            "hosts.a.labels: a map stands where a shorter list is due; take some out",
+        ),
+    ],
+)
+def test_an_error_says_path_value_rule_and_remedy(more: dict[str, Any], error: str) -> None:
+    assert errors_of(**more) == [error]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"hosts": {}},
+        hosts(mon1={"port": 22}),
+        hosts(a={"port": 22}, b={"port": 2222}),
+        hosts(a={}, b={"bastion": machine(address="jump")}),
+        hosts(a={"abandoned": True}, b={}),
+        hosts(a={"user": None, "bastion": None}),
+        hosts(a={"listen": "127.0.0.1:7080"}, b={"address": "b", "listen": "[::1]:7080"}),
+        {
+            "prometheus": {"mon1": machine(), "mon2": machine(address="mon2")},
+            **hosts(
+                a={"listen": "127.0.0.1:7080", "servers": ["mon1"]},
+                b={"address": "b", "listen": "127.0.0.1:7080", "servers": ["mon2"]},
+            ),
+        },
+        {"prometheus": {"mon1": {"address": "mon1", "insecureHostKey": True}}},
+        {"prometheus": {"mon1": {"address": "local", "user": "deploy", "offline": True}}},
+    ],
+)
+def test_what_looks_like_a_clash_and_is_none_is_accepted(more: dict[str, Any]) -> None:
+    assert not errors_of(**more)
+
+
+def test_an_insecure_host_key_is_loud(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", said.append)
+    whole, _ = check({"prometheus": {"mon1": {"address": "mon1", "insecureHostKey": True}}})
+    assert whole is not None
+    settings = arguments(whole, Credentials({None: {}}))
+    assert settings.servers["mon1"]["connection"].get("insecure_host_key") is True
+    assert said == ["prometheus.mon1.insecureHostKey: whoever answers at mon1 gets root's commands"]
+    said.clear()
+    whole, _ = check(stack())
+    assert whole is not None
+    arguments(whole, Credentials({None: {}}))
+    assert not said
+
+
+@pytest.mark.parametrize(
+    ("scrape", "timeout"),
+    [
+        ({}, "5s"),
+        ({"interval": "1m"}, "10s"),
+        ({"interval": "1m", "timeout": "30s"}, "30s"),
+        ({"interval": "1s"}, "1s"),
+    ],
+)
+def test_a_timeout_that_is_left_out_is_that_of_prometheus(scrape: dict[str, str], timeout: str) -> None:
+    whole, _ = check(stack(scrape=scrape))
+    assert whole is not None
+    assert arguments(whole, Credentials({None: {}})).servers["mon1"].get("scrape_timeout") == timeout
+
+
+def test_a_hosts_listen_login_and_abandonment_reach_its_component() -> None:
+    whole, _ = check(stack({"listen": "[::1]:7080", "login": "deploy", "abandoned": True}))
+    assert whole is not None
+    host = arguments(whole, Credentials({None: {}})).hosts["web1"]
+    assert host["exporters"]["node"].get("listen") == "[::1]:7080"
+    assert host.get("login") == "deploy"
+    assert host.get("abandoned") is True
+    whole, _ = check(stack())
+    assert whole is not None
+    host = arguments(whole, Credentials({None: {}})).hosts["web1"]
+    assert "login" not in host
+    assert host.get("abandoned") is False
+
+
+def test_the_readme_tells_of_every_setting_and_secret() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    settings = text[text.index("## Settings") : text.index("## Limits")]
+    models = (Whole, Server, Host, Exporter, Bastion, Ssh, Scrape)
+    keys = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    assert not [key for key in {*keys, *SECRETS} if f"`{key}" not in settings]
+    assert not [key for key in SECRETS if f"`pulumi config set --secret metrics-tunnel:{key}" not in settings]
+
+
+def test_the_example_is_accepted_once_its_keys_are_written() -> None:
+    text = (Path(__file__).parents[2] / "stacks" / "Pulumi.example.yaml").read_text()
+    config = yaml.safe_load(text.replace("ssh-ed25519 AAAA...", KEY))["config"]
+    assert not check({key.removeprefix("metrics-tunnel:"): value for key, value in config.items()})[1]

@@ -1,0 +1,95 @@
+"""The Debian tree that lab hosts boot from: made once by debootstrap and kept in the user's cache folder.
+
+The mirror is the one that this machine's own package lists come from; `METRICS_TUNNEL_MIRROR` names another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from lab.progress import locked, watched
+from lab.tools import ToolsError, default_cache
+
+RELEASE = "bookworm"
+NEEDED = {
+    "debootstrap": "debootstrap",
+    "systemd-nspawn": "systemd-container",
+    "ip": "iproute2",
+    "ssh-keygen": "openssh-client",
+}
+# No Python and no curl: a managed machine need not have them. No libpam-systemd: without cgroups of version 2 around
+# the lab, a user manager that ends takes its 90 seconds, and logins wait for it.
+PACKAGES = "systemd,systemd-sysv,dbus,openssh-server,prometheus-node-exporter,iproute2,ca-certificates,sudo"
+ADMIN, ASKED, PASSWORD = "deploy", "ops", "correct horse"
+_AFTERWARDS = f"""
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+apt-get install -y -qq --no-install-recommends prometheus >/dev/null
+apt-get clean
+rm -rf /var/lib/apt/lists/*
+systemctl disable prometheus apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer
+useradd -m -s /bin/bash {ADMIN}
+echo '{ADMIN} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/{ADMIN}
+useradd -m -s /bin/bash -G sudo {ASKED}
+echo '{ASKED}:{PASSWORD}' | chpasswd
+rm -f /etc/ssh/ssh_host_* /etc/machine-id /var/lib/dbus/machine-id
+"""
+
+
+def ensure() -> Path:
+    """Return the base tree. Needs root, and Debian's packages of `NEEDED`, which it installs where they are missing."""
+    _packages()
+    key = hashlib.sha256(f"{PACKAGES}{_AFTERWARDS}".encode()).hexdigest()[:12]
+    tree = default_cache() / "base" / f"{RELEASE}-{key}"
+    with locked(tree.parent / "lock"):
+        if not tree.exists():
+            _build(tree)
+    return tree
+
+
+def mirror() -> list[str]:
+    """Return the package mirror for debootstrap, as an argument, or nothing for its own default."""
+    if given := os.environ.get("METRICS_TUNNEL_MIRROR"):
+        return [given]
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(SUITE) $(CODENAME) $(COMPONENT)"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    for line in found.stdout.splitlines():
+        match line.split():
+            case [uri, suite, codename, "main"] if codename == RELEASE and suite in (RELEASE, "stable", "oldstable"):
+                return [uri]
+    return []
+
+
+def _packages() -> None:
+    missing = sorted({package for tool, package in NEEDED.items() if not shutil.which(tool)})
+    if not missing:
+        return
+    if not shutil.which("apt-get"):
+        raise ToolsError(f"the lab needs {' '.join(missing)}; install them")
+    print(f"installing Debian packages for the lab: {' '.join(missing)}", flush=True)
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update"], ["install", "-y", "--no-install-recommends", *missing]):
+        done = subprocess.run(["apt-get", "-qq", *arguments], env=quiet, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ToolsError(f"apt-get could not install {' '.join(missing)}: {done.stderr.strip()[-400:]}")
+
+
+def _build(tree: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=tree.parent, prefix="building-") as folder:
+        made, log = Path(folder) / "tree", Path(folder) / "log"
+        command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", RELEASE, str(made), *mirror()]
+        what = f"making a Debian {RELEASE} tree with debootstrap, 1 to 2 minutes"
+        if watched(command, log, what):
+            raise ToolsError(
+                f"debootstrap failed: {log.read_text()[-600:]}\nis there a Debian mirror for apt-get here?"
+            )
+        what = "installing Prometheus in it, about half a minute"
+        if watched(["chroot", str(made), "sh", "-c", _AFTERWARDS], log, what):
+            raise ToolsError(f"the tree could not be completed: {log.read_text()[-600:]}")
+        (made / "etc/machine-id").touch()
+        made.rename(tree)

@@ -1,0 +1,133 @@
+"""`make demo` and `make demo-down`: two commands that show the whole job on real hosts, with measured values."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+from lab import base, layouts, picture
+from lab.hosts import Host, Lab, LabError, wait
+from lab.project import DRIFT, Project, PulumiError, settings
+from lab.tools import ToolsError
+
+FOLDER = Path("/var/tmp/metrics-tunnel-demo")  # noqa: S108 (root's alone: the lab makes it with mode 700)
+SERVER = "mon1"
+EXPORTERS = {"web1": "packaged", "db1": "hand-made-listen"}
+OPENED = "/etc/default/prometheus-node-exporter"
+
+
+def up() -> None:
+    """Make the lab, apply the stack, and show scrapes, closed ports, a drift and its repair."""
+    if (FOLDER / "lab.json").exists():
+        raise LabError(f"a demo is there already ({FOLDER}); take it away with: make demo-down")
+    print("This demo boots three Debian hosts here (systemd-nspawn) and runs the real Pulumi on them.")
+    print(f"It may install these Debian packages on this machine: {', '.join(sorted(base.NEEDED.values()))}.\n")
+    lab = Lab(FOLDER)
+    server = lab.add(SERVER, layouts.SERVERS["comments"])
+    hosts = [lab.add(name, layouts.EXPORTERS[layout]) for name, layout in EXPORTERS.items()]
+    _step(1, f"boots a Prometheus server ({SERVER}) and two hosts ({', '.join(EXPORTERS)})")
+    lab.boot()
+    before = {host.name: picture.take(host) for host in lab.hosts.values()}
+    (FOLDER / "before.json").write_text(json.dumps(before))
+    reached = {host.name: _reach(server, host) for host in hosts}
+    project = Project(FOLDER / "project", "demo")
+    project.settings(settings(lab, [server], hosts))
+    _step(2, f"runs `pulumi up` (command plugin: {project.plugin})")
+    first = project.up()
+    for host in hosts:
+        wait(f"{host.name} to be scraped", lambda host=host: server.scraped(host.name) == "1")  # type: ignore[misc]
+    print(f"    applied in {first.seconds:.1f} s")
+    _step(3, "looks at what is there now")
+    _scrapes(project, server, hosts, reached)
+    _step(4, "opens web1's exporter to everyone, as a hand might")
+    _drift(project, server, lab.hosts["web1"])
+    _farewell(server, project)
+
+
+def down() -> None:
+    """Destroy the stack, compare each host with before the first `up`, and remove the lab."""
+    if not (FOLDER / "lab.json").exists():
+        raise LabError(f"there is no demo in {FOLDER}; make one with: make demo")
+    lab, project = Lab(FOLDER), Project(FOLDER / "project", "demo")
+    _step(1, "runs `pulumi destroy`")
+    print(f"    destroyed in {project.destroy().seconds:.1f} s")
+    _step(2, "compares each host with before the first `up`")
+    before = json.loads((FOLDER / "before.json").read_text())
+    different = False
+    for host in lab.hosts.values():
+        lines = picture.difference(before[host.name], picture.take(host))
+        compared = f"{len(before[host.name])} files, units and listeners compared"
+        print(f"    {host.name:6} {compared}: {f'{len(lines)} differ' if lines else 'identical'}")
+        print("".join(f"        {line}\n" for line in lines), end="")
+        different = different or bool(lines)
+    _step(3, "removes the lab")
+    lab.remove()
+    if different:
+        raise LabError("some things are not as they were; see above")
+
+
+def _step(number: int, what: str) -> None:
+    print(f"\n[{number}] {time.strftime('%H:%M:%S')} {what}", flush=True)
+
+
+def _reach(server: Host, host: Host) -> str:
+    return "open" if server.get(9100, address=host.address) else "closed"
+
+
+def _scrapes(project: Project, server: Host, hosts: list[Host], reached: dict[str, str]) -> None:
+    listens = project.outputs()["listens"]
+    print(
+        f"    {'host':6} {'exporter':18} {'Prometheus scrapes':24} {'up':3} {'lines':>6}   port 9100 from the network"
+    )
+    for host in hosts:
+        listen = listens[host.name]["node"]
+        where, port = listen.rsplit(":", 1)
+        lines = server.get(int(port), address=where).count("\n")
+        closed = f"{reached[host.name]} before, {_reach(server, host)} now"
+        value = server.scraped(host.name)
+        print(f"    {host.name:6} {EXPORTERS[host.name]:18} {listen:24} {value:3} {lines:6}   {closed}")
+
+
+def _drift(project: Project, server: Host, host: Host) -> None:
+    host.run(f"cp -p {OPENED} /root/kept; echo 'ARGS=\"--web.listen-address=0.0.0.0:9100\"' >{OPENED}")
+    host.run("rm /etc/systemd/system/*.d/zz-metrics-tunnel-*; systemctl daemon-reload")
+    host.run("systemctl restart prometheus-node-exporter; sleep 1")
+    print(f"    port 9100 from the network: {_reach(server, host)}")
+    found = project.preview(codes=(DRIFT,))
+    print(f"    `pulumi preview --expect-no-changes`: exit code {found.code} after {found.seconds:.1f} s")
+    for line in sorted(set(re.findall(r"warning: (.*)", found.output))):
+        print(f"        {line}")
+    healed = project.up()
+    quiet = project.preview()
+    print(f"    `pulumi up` heals it in {healed.seconds:.1f} s; port 9100 from the network: {_reach(server, host)}")
+    print(f"    `pulumi preview` again: exit code {quiet.code} after {quiet.seconds:.1f} s")
+    host.run(f"mv /root/kept {OPENED}")
+
+
+def _farewell(server: Host, project: Project) -> None:
+    print(f"""
+Look at it:
+    Prometheus   http://{server.address}:9090/targets   in a browser on this machine; from elsewhere:
+                 ssh -L 9090:{server.address}:9090 <this machine>   and then http://localhost:9090/targets
+    a host       ssh -i {server.lab.key} root@{server.lab.hosts["web1"].address}
+    the stack    {project.folder} (settings: {project.file.name})
+Take it all away, and compare each host with before:
+    make demo-down""")
+
+
+def main() -> None:
+    """Run what the argument names: up or down."""
+    commands = {"up": up, "down": down}
+    try:
+        commands[sys.argv[1]]()
+    except (IndexError, KeyError):
+        raise SystemExit("usage: python -m lab.demo up|down") from None
+    except (LabError, ToolsError, PulumiError) as error:
+        raise SystemExit(f"lab.demo: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The stack's secrets, and how Pulumi logs in with them: keys, passwords, or the agent.
+
+Every text that goes on from here is a secret output. Nothing is shown of any of them.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.runtime import is_config_secret
+
+from components import rules
+
+from .models import Whole
+from .wording import SECRETS, how_to_set, shown
+
+_DEFAULT_FILE = "~/.ssh/id_ed25519"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What logs in where. `by_file` has, for each privateKeyPath and for None, arguments of a connection."""
+
+    by_file: Mapping[str | None, Mapping[str, Any]]
+    sudo_password: pulumi.Output[str] | None = None
+    tunnel_private_key: pulumi.Output[str] | None = None
+
+
+def secrets(config: pulumi.Config) -> tuple[dict[str, str], list[str]]:
+    """Return the secrets that are set, as plain text, and the errors: of one that is not encrypted, or broken."""
+    given = {key: text for key in SECRETS if (text := config.get(key))}
+    errors = []
+    for key, text in given.items():
+        if not is_config_secret(config.full_key(key)):
+            errors.append(f"{key}: stands unencrypted in the stack's file; change it, then set it: {how_to_set(key)}")
+        try:
+            if key.endswith("PrivateKey"):
+                given[key] = rules.private_key(text)[0]
+            else:
+                rules.password(text)
+        except ValueError as error:
+            errors.append(f"{key}: {error}; set it again: {how_to_set(key)}")
+    if not errors and "tunnelPrivateKey" in given and rules.private_key(given["tunnelPrivateKey"])[1]:
+        errors.append("tunnelPrivateKey: is encrypted, and no unit can be asked for a passphrase; give one without")
+    return given, errors
+
+
+def credentials(whole: Whole, given: Mapping[str, str]) -> tuple[Credentials, list[str]]:
+    """Return how to log in to each machine, and the errors of the keys' files."""
+    users: dict[str | None, str] = {}
+    for path, machine in whole.logins():
+        users.setdefault(machine.private_key_path, f"{path}.privateKeyPath")
+    found: dict[str | None, Mapping[str, Any]] = {}
+    errors = []
+    for file, path in users.items():
+        try:
+            found[file] = _of_file(path, file, given) if file else _default(whole.ssh.private_key_path, given)
+        except ValueError as error:
+            errors.append(str(error))
+    if "sshPrivateKey" in given and whole.ssh.private_key_path:
+        errors.append("ssh.privateKeyPath: stands beside the secret sshPrivateKey; keep one of the two")
+    secret = {key: pulumi.Output.secret(text) for key, text in given.items()}
+    return Credentials(found, secret.get("sudoPassword"), secret.get("tunnelPrivateKey")), errors
+
+
+def _default(file: str | None, given: Mapping[str, str]) -> dict[str, Any]:
+    """Return the stack's own credentials: the secret key, a file, the password, the agent, the usual file."""
+    if "sshPrivateKey" in given:
+        return _with_key("sshPrivateKey: the key", given["sshPrivateKey"], given)
+    if file:
+        return _of_file("ssh.privateKeyPath", file, given)
+    if "sshPassword" in given:
+        return _password(given)
+    if agent := os.environ.get("SSH_AUTH_SOCK"):
+        return {"agent_socket_path": agent}
+    if not Path(_DEFAULT_FILE).expanduser().is_file():
+        raise ValueError(
+            f"ssh.privateKeyPath: is missing, and there is no agent and no {_DEFAULT_FILE}; give the path of a key, "
+            f"start an agent, or set one of the secrets sshPrivateKey and sshPassword: {how_to_set('sshPrivateKey')}"
+        )
+    return _of_file("ssh.privateKeyPath", _DEFAULT_FILE, given)
+
+
+def _of_file(path: str, file: str, given: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        found = Path(file).expanduser()
+        text = found.read_text() if found.is_file() else None
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "there is no such home folder"
+        raise ValueError(f"{path}: {shown(file)} cannot be read ({reason}); give a file that you may read") from None
+    except UnicodeDecodeError:
+        text = ""
+    if text is None:
+        raise ValueError(f"{path}: {shown(file)} is no file; give the path of a private key")
+    if text.startswith(("ssh-", "ecdsa-", "sk-")):
+        raise ValueError(f"{path}: {shown(file)} holds a public key; give the private one beside it")
+    return _with_key(f"{path}: {shown(file)}", text, given)
+
+
+def _with_key(what: str, text: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """Return a key's arguments; the passphrase goes with a key that is encrypted, the password with any."""
+    try:
+        key, encrypted = rules.private_key(text)
+        if encrypted and "sshPrivateKeyPassphrase" not in given:
+            raise ValueError(f"is encrypted; set its passphrase: {how_to_set('sshPrivateKeyPassphrase')}")  # noqa: TRY301
+        if encrypted:
+            rules.opened_by(key, given["sshPrivateKeyPassphrase"])
+    except ValueError as error:
+        raise ValueError(f"{what} {error}") from None
+    passphrase = {"private_key_password": pulumi.Output.secret(given["sshPrivateKeyPassphrase"])} if encrypted else {}
+    return {"private_key": pulumi.Output.secret(key), **passphrase, **_password(given)}
+
+
+def _password(given: Mapping[str, str]) -> dict[str, Any]:
+    return {"password": pulumi.Output.secret(given["sshPassword"])} if "sshPassword" in given else {}

@@ -1,0 +1,98 @@
+"""Each drift as a hand on the machine makes it, and what `pulumi preview` has to say of it."""
+
+from dataclasses import dataclass
+
+KEYS = "/etc/ssh/authorized_keys.d/metrics-tunnel"
+DROPIN = "/etc/ssh/sshd_config.d/10-metrics-tunnel.conf"
+UNIT = "metrics-tunnel-web1.service"
+PROMETHEUS = "/etc/prometheus/prometheus.yml"
+TARGETS = "/etc/metrics-tunnel/targets/lab/web1.json"
+_RELOAD_SSH = "systemctl reload ssh"
+_RELOAD = "systemctl daemon-reload"
+_WITHOUT_BLOCK = f"sed -i '/BEGIN metrics-tunnel/,/END metrics-tunnel/d' {PROMETHEUS}; pkill -HUP -x prometheus"
+_FORGOTTEN = (
+    "for i in $(seq 50); do promtool query instant http://127.0.0.1:9090 'up{instance=\"web1\"}' | grep -q . || break; "
+    "sleep 0.2; done"
+)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """`command` is run on `machine`; `finding` is what the warning says; only `resource` may be planned as changed."""
+
+    name: str
+    machine: str
+    command: str
+    resource: str
+    finding: str
+
+
+def _key(name: str, command: str, finding: str) -> Drift:
+    return Drift(name, "web1", command, "web1-authorized-key-mon1", finding)
+
+
+def _exporter(name: str, command: str, finding: str) -> Drift:
+    return Drift(name, "web1", command, "web1-exporter-node", finding)
+
+
+def _tunnel(name: str, command: str, finding: str) -> Drift:
+    return Drift(name, "mon1", command, "web1-ssh-tunnel", finding)
+
+
+def _job(name: str, command: str, finding: str) -> Drift:
+    return Drift(name, "mon1", command, "mon1-scrape-job", finding)
+
+
+def _target(name: str, command: str, finding: str) -> Drift:
+    return Drift(name, "mon1", command, "web1-scrape-config", finding)
+
+
+DRIFTS = [
+    _key("key-options-loosened", f"sed -i s/restrict,// {KEYS}", "key's line .* changed"),
+    _key("key-line-removed", f": >{KEYS}", "key's line .* missing"),
+    _key("loose-line-with-our-key-in-front", f"sed -i \"1i $(grep -o 'ssh-ed25519.*' {KEYS})\" {KEYS}", "not alone"),
+    _key(
+        "sshd-dropin-edited", f"sed -i 's/MaxSessions 0/MaxSessions 10/' {DROPIN}; {_RELOAD_SSH}", f"{DROPIN}.* edited"
+    ),
+    _key("tunnel-user-given-a-shell", "usermod -s /bin/bash metrics-tunnel", "shell .*/bin/bash"),
+    _key("tunnel-user-deleted", "userdel -f metrics-tunnel", "user metrics-tunnel is missing"),
+    _exporter(
+        "exporter-dropin-removed",
+        f"rm /etc/systemd/system/*.d/zz-metrics-tunnel-*; {_RELOAD}; systemctl restart prometheus-node-exporter",
+        "listens on .*9100",
+    ),
+    _exporter(
+        "exporter-on-all-addresses-through-etc-default",
+        "echo 'ARGS=\"--web.listen-address=0.0.0.0:9100\"' >/etc/default/prometheus-node-exporter; "
+        "systemctl restart prometheus-node-exporter",
+        "0.0.0.0:9100",
+    ),
+    _exporter("exporter-stopped", "systemctl stop prometheus-node-exporter", "stopped"),
+    _tunnel("unit-edited", f"sed -i s/RestartSec=5/RestartSec=50/ /etc/systemd/system/{UNIT}; {_RELOAD}", "edited"),
+    _tunnel("unit-stopped", f"systemctl stop {UNIT}", "stopped"),
+    _tunnel("unit-disabled", f"systemctl -q disable {UNIT}", "not enabled"),
+    _tunnel(
+        "unit-masked",
+        f"systemctl stop {UNIT}; rm /etc/systemd/system/{UNIT}; systemctl -q mask {UNIT}",
+        "masked|missing",
+    ),
+    _tunnel(
+        "dropin-over-our-unit",
+        f"mkdir /etc/systemd/system/{UNIT}.d; "
+        f"printf '[Service]\\nRestartSec=99\\n' >/etc/systemd/system/{UNIT}.d/x.conf; {_RELOAD}",
+        "overridden by .*x.conf",
+    ),
+    Drift("private-key-deleted", "mon1", "rm /etc/metrics-tunnel/keys/*-1", "mon1-keypair", "is missing"),
+    Drift("private-key-readable-by-all", "mon1", "chmod 644 /etc/metrics-tunnel/keys/*-1", "mon1-keypair", "mode.*644"),
+    _tunnel("pinned-host-key-edited", "echo x >>/etc/metrics-tunnel/known_hosts/web1", "known_hosts/web1 was edited"),
+    _job("job-block-removed", _WITHOUT_BLOCK, "block is missing"),
+    _job("job-block-edited", f"sed -i s/sample_limit:.*/sample_limit:\\ 7/ {PROMETHEUS}", "block .* edited"),
+    _target("target-file-edited", f"sed -i s/19100/19101/ {TARGETS}", "web1.json was edited"),
+    _target("target-file-removed", f"rm {TARGETS}", "web1.json is missing"),
+    _job(
+        "job-correct-but-not-loaded",
+        f"cp {PROMETHEUS} /root/old; {_WITHOUT_BLOCK}; {_FORGOTTEN}; sleep 1; cp /root/old {PROMETHEUS}; rm /root/old",
+        "runs without the job",
+    ),
+    _exporter("receipt-deleted", "rm -r /var/lib/metrics-tunnel/exporter-node", "receipt .* missing"),
+]

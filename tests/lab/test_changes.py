@@ -1,0 +1,81 @@
+"""A stack that changes: machines go, keys rotate, receipts are lost, hands edit meanwhile."""
+
+import pytest
+
+from lab import layouts, picture
+from lab.hosts import Host, Lab, wait
+from lab.picture import Picture
+from lab.project import Project, machine, settings
+
+
+@pytest.fixture(scope="module")
+def before(lab: Lab, project: Project) -> dict[str, Picture]:
+    for name in ("mon1", "mon2"):
+        lab.add(name, layouts.SERVERS["comments"])
+    lab.add("web1", layouts.EXPORTERS["packaged"])
+    lab.add("web2", layouts.EXPORTERS["hand-made"])
+    lab.boot()
+    pictures = {name: picture.take(host) for name, host in lab.hosts.items()}
+    apply(lab, project, ["web1", "web2"])
+    return pictures
+
+
+def apply(lab: Lab, project: Project, names: list[str], **more: object) -> None:
+    servers = [lab.hosts["mon1"], lab.hosts["mon2"]]
+    project.settings(settings(lab, servers, [lab.hosts[name] for name in names], **more))
+    project.up()
+
+
+def _starts(host: Host) -> Picture:
+    return {name: when for name, when in picture.times(host).items() if not name.startswith("/")}
+
+
+def test_two_servers_scrape_one_host(lab: Lab, before: dict[str, Picture]) -> None:
+    assert before
+    for server in ("mon1", "mon2"):
+        assert lab.hosts[server].scraped("web1") == "1"
+    assert len(lab.hosts["web1"].run("cat /etc/ssh/authorized_keys.d/metrics-tunnel").splitlines()) == 2
+
+
+def test_a_host_taken_out_is_restored_and_the_others_units_are_not_restarted(
+    lab: Lab, project: Project, before: dict[str, Picture]
+) -> None:
+    starts = {name: _starts(lab.hosts[name]) for name in ("mon1", "web1")}
+    unit = "metrics-tunnel-web2.service"
+    assert starts["mon1"].pop(unit)
+    apply(lab, project, ["web1"])
+    assert picture.difference(before["web2"], picture.take(lab.hosts["web2"])) == []
+    assert {name: _starts(lab.hosts[name]) for name in ("mon1", "web1")} == starts
+    apply(lab, project, ["web1", "web2"])
+
+
+def test_a_rotated_key_replaces_the_old_one_everywhere(lab: Lab, project: Project, before: dict[str, Picture]) -> None:
+    assert before
+    old = lab.hosts["mon1"].run("cat /etc/metrics-tunnel/keys/*.pub").split()[1]
+    assert old in lab.hosts["web1"].run("cat /etc/ssh/authorized_keys.d/metrics-tunnel")
+    apply(lab, project, ["web1", "web2"], rotation=2)
+    assert old not in lab.hosts["web1"].run("cat /etc/ssh/authorized_keys.d/metrics-tunnel")
+    assert lab.hosts["mon1"].run("ls /etc/metrics-tunnel/keys").split() == [
+        "metrics-tunnel-lab-mon1-2",
+        "metrics-tunnel-lab-mon1-2.pub",
+    ]
+    wait("the scrape by the new key", lambda: lab.hosts["mon1"].scraped("web1") == "1")
+    assert project.plan().code == 0
+
+
+def test_destroy_restores_without_receipts_and_keeps_what_hands_edited_meanwhile(
+    lab: Lab, project: Project, before: dict[str, Picture]
+) -> None:
+    comment = "# looked at by ops"
+    lab.hosts["mon1"].run(f"echo '{comment}' >>/etc/prometheus/prometheus.yml; echo hello >/etc/motd")
+    lab.hosts["web1"].run("rm -r /var/lib/metrics-tunnel/exporter-node")
+    lab.hosts["mon2"].run("rm -r /var/lib/metrics-tunnel")
+    lab.hosts["web2"].run("rm -r /var/lib/metrics-tunnel")
+    project.destroy()
+    for name in ("mon2", "web1", "web2"):
+        assert picture.difference(before[name], picture.take(lab.hosts[name])) == []
+    left = picture.difference(before["mon1"], picture.take(lab.hosts["mon1"]))
+    assert [line.split(":")[0] for line in left] == ["/etc/motd", "/etc/prometheus/prometheus.yml"]
+    file = lab.hosts["mon1"].run("cat /etc/prometheus/prometheus.yml")
+    assert file == layouts.PROMETHEUS_YML + comment + "\n"
+    assert machine(lab.hosts["mon1"])

@@ -1,0 +1,156 @@
+"""What cannot be done is refused with machine, step and remedy, and nothing is half done; the preview tells first."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lab import layouts, picture
+from lab.hosts import Lab
+from lab.picture import Picture
+from lab.project import Plan, Project, Run, machine, settings
+
+# Starts, but not where we put it.
+PICKY = '#!/bin/sh\ncase $* in *127.0.0.1*) exit 1 ;; esac\nexec /usr/bin/prometheus-node-exporter "$@"\n'
+
+
+def picky(tree: Path) -> None:
+    layouts.EXPORTERS["hand-made"](tree)
+    (tree / "usr/local/bin/node_exporter").write_text(PICKY)
+
+
+def no_forwarding(tree: Path) -> None:
+    (tree / "etc/ssh/sshd_config.d/00-closed.conf").write_text("DisableForwarding yes\n")
+
+
+def no_sudo(tree: Path) -> None:
+    (tree / "etc/sudoers.d/deploy").unlink()
+
+
+TROUBLE = {
+    "docker": layouts.EXPORTERS["docker-like"],
+    "socket": layouts.EXPORTERS["socket-activated"],
+    "none": layouts.none,
+    "closed": no_forwarding,
+    "nosudo": no_sudo,
+    "badkey": layouts.EXPORTERS["packaged"],
+    "nosysd": layouts.EXPORTERS["packaged"],
+    "full": layouts.EXPORTERS["packaged"],
+    "locked": layouts.EXPORTERS["packaged"],
+    "picky": picky,
+    "taken": layouts.EXPORTERS["packaged"],
+}
+AFTER_BOOT = {
+    "nosysd": "mount -t tmpfs none /run/systemd",
+    "full": "mkdir /var/lib/metrics-tunnel; mount -t tmpfs -o size=4k none /var/lib/metrics-tunnel; "
+    "dd if=/dev/zero of=/var/lib/metrics-tunnel/filler bs=1k 2>/dev/null || :",
+    "locked": "setsid flock /run/metrics-tunnel.lock sleep 1000 >/dev/null 2>&1 </dev/null &",
+    "invalid": "echo 'nonsense: [' >>/etc/prometheus/prometheus.yml",
+    "nopromt": "chmod 0 /usr/bin/promtool",
+    "mon": "systemd-run -q --unit squatter prometheus-node-exporter --web.listen-address=127.0.0.1:7080",
+}
+# Said by the first preview already, with the remedy.
+FORESEEN = {
+    "docker": r"docker exporter-node: .*container.*bind it to 127.0.0.1",
+    "socket": r"socket exporter-node: .*systemd socket.*ListenStream=127.0.0.1:9100",
+    "none": r"none exporter-node: .*nothing listens on port 9100; install or start",
+    "closed": r"closed authorized-key.*disableforwarding yes.*take that out",
+    "nosudo": r"nosudo: cannot look at it .*sudo",
+    "badkey": r"badkey: cannot look at it .*[Hh]ost key",
+    "gone": r"gone: cannot look at it",
+    "invalid": r"invalid scrape-job.*prometheus.yml is invalid already",
+    "nopromt": r"nopromt scrape-job.*no promtool.*install it",
+    "taken": r"mon ssh-tunnel-taken: .*127.0.0.1:7080 is used by prometheus-nod.*another listen",
+}
+# Said by `up`.
+SAID = {
+    "docker": FORESEEN["docker"],
+    "none": FORESEEN["none"],
+    "closed": FORESEEN["closed"],
+    "nosudo": r"sudo: .*password",
+    "badkey": r"host key mismatch",
+    "gone": r"dial tcp \S+:22: connect: no route to host",
+    "nosysd": r"nosysd authorized-key.*no running systemd",
+    "full": r"No space left on device(?s:.*)full authorized-key.* run again",
+    "locked": r"locked authorized-key.*another run holds the lock.*run again",
+    "picky": r"picky exporter-node: .*old state is restored",
+    "invalid": FORESEEN["invalid"],
+    "nopromt": FORESEEN["nopromt"],
+    "taken": FORESEEN["taken"],
+}
+
+
+@dataclass
+class Seen:
+    """One life of a stack full of trouble: pictures before, after `up` and after `destroy`."""
+
+    plan: Plan
+    up: Run
+    before: dict[str, Picture]
+    after: dict[str, Picture]
+    at_last: dict[str, Picture]
+    answers: str
+
+
+@pytest.fixture(scope="module")
+def seen(lab: Lab, project: Project) -> Seen:
+    servers = [lab.add(name, layouts.SERVERS["comments"]) for name in ("mon", "invalid", "nopromt")]
+    hosts = [lab.add(name, layout) for name, layout in TROUBLE.items()]
+    lab.boot()
+    for name, command in AFTER_BOOT.items():
+        lab.hosts[name].run(command)
+    given = {host.name: {**machine(host), "servers": ["mon"]} for host in hosts}
+    given["nosudo"]["user"] = "deploy"
+    given["badkey"]["hostKey"] = servers[0].host_key
+    given["gone"] = {"address": f"{lab.network}.251", "hostKey": servers[0].host_key, "servers": ["mon"]}
+    given["taken"]["listen"] = "127.0.0.1:7080"
+    project.settings({**settings(lab, servers, []), "hosts": given})
+    before = {name: picture.take(host) for name, host in lab.hosts.items() if name != "nosysd"}
+    plan = project.plan()
+    up = project.up("--continue-on-error", codes=(1, 255))
+    after = {name: picture.take(host) for name, host in lab.hosts.items() if name != "nosysd"}
+    answers = lab.hosts["picky"].get(9100)
+    for name, command in {"full": "umount /var/lib/metrics-tunnel; rmdir /var/lib/metrics-tunnel"}.items():
+        lab.hosts[name].run(command)
+    project.destroy()
+    at_last = {name: picture.take(host) for name, host in lab.hosts.items() if name != "nosysd"}
+    return Seen(plan, up, before, after, at_last, answers)
+
+
+@pytest.mark.parametrize("name", FORESEEN)
+def test_the_first_preview_tells(name: str, seen: Seen) -> None:
+    assert any(re.search(FORESEEN[name], text, re.DOTALL) for text in seen.plan.warnings), seen.plan.warnings
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_up_tells(name: str, seen: Seen) -> None:
+    assert re.search(SAID[name], seen.up.output), seen.up.output
+
+
+@pytest.mark.parametrize("name", ["invalid", "nopromt"])
+def test_a_refused_configuration_is_not_written(name: str, seen: Seen) -> None:
+    left = picture.difference(seen.before[name], seen.after[name])
+    assert left, "the server's key was made"
+    assert not [line for line in left if not re.match("/etc/metrics-tunnel|/var/lib/metrics-tunnel", line)]
+
+
+@pytest.mark.parametrize("name", ["closed", "nosudo", "badkey", "full", "locked"])
+def test_a_refused_machine_is_as_it_was(name: str, seen: Seen) -> None:
+    assert picture.difference(seen.before[name], seen.after[name]) == []
+
+
+@pytest.mark.parametrize("name", ["docker", "socket", "none", "picky", "taken"])
+def test_an_exporter_that_cannot_be_moved_stays_as_it_was(name: str, seen: Seen) -> None:
+    exporter = [line for line in seen.before[name] if ":9100" in line or ".service.d" in line]
+    assert exporter or name == "none"
+    assert [line for line in seen.after[name] if ":9100" in line or ".service.d" in line] == exporter
+
+
+def test_an_exporter_that_did_not_come_back_answers_as_before(seen: Seen) -> None:
+    assert "node_" in seen.answers
+
+
+@pytest.mark.parametrize("name", sorted({*TROUBLE, "mon"} - {"nosysd", "full"}))
+def test_destroy_after_it_leaves_every_machine_as_it_was(name: str, seen: Seen) -> None:
+    assert picture.difference(seen.before[name], seen.at_last[name]) == []

@@ -1,0 +1,81 @@
+"""Every layout of a server and of a host: `up` twice and `destroy` leave each machine as it was, byte for byte."""
+
+from dataclasses import dataclass, field
+from itertools import cycle
+
+import pytest
+
+from lab import layouts, picture
+from lab.hosts import Host, Lab
+from lab.picture import Picture
+from lab.project import Project, Run, machine, settings
+
+SERVED = ["packaged", "packaged-args", "packaged-listen", "hand-made", "hand-made-listen"]
+
+
+@dataclass
+class Seen:
+    """What was seen in one life of the stack, by host: before it, while it stood, and after it."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    before: dict[str, Picture] = field(default_factory=dict)
+    during: dict[str, Picture] = field(default_factory=dict)
+    once: dict[str, Picture] = field(default_factory=dict)
+    twice: dict[str, Picture] = field(default_factory=dict)
+    after: dict[str, Picture] = field(default_factory=dict)
+    scraped: dict[str, str] = field(default_factory=dict)
+    second: Run | None = None
+
+
+def _pictures(hosts: dict[str, Host]) -> dict[str, Picture]:
+    return {name: picture.take(host) for name, host in hosts.items()}
+
+
+@pytest.fixture(scope="module")
+def seen(lab: Lab, project: Project) -> Seen:
+    found = Seen()
+    pairs = []
+    for number, (server, exporter) in enumerate(zip(layouts.SERVERS, cycle(SERVED))):
+        found.names |= {server: f"mon{number}", exporter: f"web{number}"}
+        pairs.append(
+            (
+                lab.add(f"mon{number}", layouts.SERVERS[server], layouts.none),
+                lab.add(f"web{number}", layouts.EXPORTERS[exporter]),
+            )
+        )
+    lab.boot()
+    found.before = _pictures(lab.hosts)
+    hosts = {web.name: {**machine(web), "servers": [mon.name]} for mon, web in pairs}
+    project.settings({**settings(lab, [mon for mon, _ in pairs], []), "hosts": hosts})
+    project.up()
+    found.during = _pictures(lab.hosts)
+    found.once = {name: picture.times(host) for name, host in lab.hosts.items()}
+    found.second = project.up()
+    found.twice = {name: picture.times(host) for name, host in lab.hosts.items()}
+    found.scraped = {web.name: mon.scraped(web.name) for mon, web in pairs}
+    project.destroy()
+    found.after = _pictures(lab.hosts)
+    return found
+
+
+@pytest.mark.parametrize("layout", SERVED)
+def test_an_exporter_listens_on_loopback_alone_and_is_scraped(layout: str, seen: Seen) -> None:
+    name = seen.names[layout]
+    assert "listener *:9100" in seen.before[name] or "listener 0.0.0.0:9100" in seen.before[name]
+    assert [one for one in seen.during[name] if one.endswith(":9100")] == ["listener 127.0.0.1:9100"]
+    assert seen.scraped[name] == "1"
+
+
+@pytest.mark.parametrize("layout", [*layouts.SERVERS, *SERVED])
+def test_a_second_up_writes_no_file_and_restarts_no_unit(layout: str, seen: Seen) -> None:
+    name = seen.names[layout]
+    assert picture.difference(seen.once[name], seen.twice[name]) == []
+    assert seen.second is not None
+    assert "updated" not in seen.second.output.partition("Resources:")[2]
+
+
+@pytest.mark.parametrize("layout", [*layouts.SERVERS, *SERVED])
+def test_destroy_leaves_the_machine_as_it_was(layout: str, seen: Seen) -> None:
+    name = seen.names[layout]
+    assert picture.difference(seen.before[name], seen.during[name]), "the picture would show nothing"
+    assert picture.difference(seen.before[name], seen.after[name]) == []

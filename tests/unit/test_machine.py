@@ -1,0 +1,296 @@
+"""How a machine is reached: tried against real SSH servers on this machine's loopback."""
+
+# ruff: noqa: D102 - the methods of the server are asyncssh's own
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import asyncssh
+import pytest
+
+from components.args import ConnectionArgs
+from components.machine import Machine, _asyncssh
+
+T = TypeVar("T")
+# As sshd has them: the one that is pinned is not the first.
+OTHER_HOST_KEY = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
+HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")
+USER_KEY = asyncssh.generate_private_key("ssh-ed25519")
+PASSWORD = "päss 'word"
+
+
+def line(key: asyncssh.SSHKey) -> str:
+    return key.export_public_key().decode().strip()
+
+
+def text(key: asyncssh.SSHKey, passphrase: str | None = None) -> str:
+    form = "pkcs1-pem" if passphrase else "openssh"
+    return key.export_private_key(form, passphrase).decode()
+
+
+class Door(asyncssh.SSHServer):
+    """Lets in one key and one password, and notes who asked for what."""
+
+    def begin_auth(self, username: str) -> bool:
+        SEEN.append(f"user {username}")
+        return True
+
+    def password_auth_supported(self) -> bool:
+        return True
+
+    def validate_password(self, username: str, password: str) -> bool:
+        SEEN.append(f"password of {username}")
+        return password == PASSWORD
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        SEEN.append(f"key of {username}")
+        return key.public_data in LET_IN
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
+        del orig_host, orig_port
+        SEEN.append(f"forward to {dest_host}:{dest_port}")
+        return True
+
+
+SEEN: list[str] = []
+LET_IN = {USER_KEY.public_data}
+
+
+async def serve_command(process: asyncssh.SSHServerProcess[str]) -> None:
+    """Run what is asked for in a real shell, as sshd does."""
+    given = await process.stdin.read()
+    pipe = asyncio.subprocess.PIPE
+    shell = await asyncio.create_subprocess_shell(process.command or "", stdin=pipe, stdout=pipe, stderr=pipe)
+    out, err = await shell.communicate(given.encode())
+    process.stdout.write(out.decode())
+    process.stderr.write(err.decode())
+    process.exit(shell.returncode or 0)
+
+
+@asynccontextmanager
+async def server(address: str = "127.0.0.1") -> AsyncIterator[int]:
+    SEEN.clear()
+    listener = await asyncssh.create_server(
+        Door, address, 0, server_host_keys=[OTHER_HOST_KEY, HOST_KEY], process_factory=serve_command, encoding="utf-8"
+    )
+    try:
+        yield listener.get_port()
+    finally:
+        listener.close()
+        await listener.wait_closed()
+
+
+def ask(script: str, *, address: str = "127.0.0.1", **more: Any) -> str:
+    """Ask a machine on loopback, by the user's key where nothing else is said."""
+    login = more if more.keys() & {"password", "private_key"} else {"private_key": text(USER_KEY), **more}
+
+    async def run() -> str:
+        async with server(address) as port:
+            given = {"address": address, "port": port, "host_key": line(HOST_KEY), **login}
+            return await Machine("web1", connection(given)).ask(script, given)
+
+    return in_loop(run())
+
+
+def connection(given: dict[str, Any]) -> ConnectionArgs:
+    return cast("ConnectionArgs", given)
+
+
+def in_loop(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def test_a_script_runs_on_the_machine_and_its_output_comes_back() -> None:
+    assert ask("printf 'a\\tb\\n'; read -r x || echo end") == "a\tb\nend\n"
+    assert SEEN[0] == "user root"
+
+
+def test_an_ipv6_machine_is_asked_too() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    assert ask("echo six", address="::1") == "six\n"
+
+
+def test_another_user_logs_in_under_his_name() -> None:
+    with pytest.raises(OSError, match="exit"):
+        ask("echo", user="deploy", sudo_password="no such sudo here")
+    assert SEEN[0] == "user deploy"
+
+
+def test_a_login_password_opens_the_door_and_a_wrong_one_does_not() -> None:
+    assert ask("echo in", password=PASSWORD) == "in\n"
+    assert SEEN == ["user root", "password of root"]
+    with pytest.raises(asyncssh.PermissionDenied):
+        ask("echo in", password="wrong")
+
+
+def test_an_encrypted_key_opens_the_door_with_its_passphrase() -> None:
+    rsa = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
+    LET_IN.add(rsa.public_data)
+    key = text(rsa, "secret words")
+    assert "ENCRYPTED" in key
+    assert ask("echo in", private_key=key, private_key_password="secret words") == "in\n"
+    with pytest.raises(asyncssh.KeyImportError):
+        ask("echo in", private_key=key, private_key_password="wrong")
+
+
+def test_a_key_that_is_not_let_in_is_refused() -> None:
+    with pytest.raises(asyncssh.PermissionDenied):
+        ask("echo in", private_key=text(asyncssh.generate_private_key("ssh-ed25519")))
+
+
+def test_another_host_key_is_refused_before_any_login() -> None:
+    with pytest.raises(asyncssh.HostKeyNotVerifiable):
+        ask("echo in", host_key=line(asyncssh.generate_private_key("ssh-ed25519")), password=PASSWORD)
+    assert not SEEN
+
+
+def test_any_host_key_does_where_that_is_asked_for() -> None:
+    async def run() -> str:
+        async with server() as port:
+            given = {"address": "127.0.0.1", "port": port, "insecure_host_key": True, "private_key": text(USER_KEY)}
+            return await Machine("mon1", connection(given)).ask("echo any", given)
+
+    assert in_loop(run()) == "any\n"
+
+
+def test_a_machine_behind_a_jump_host_is_asked_through_it() -> None:
+    async def run() -> str:
+        async with server() as port:
+            one = {"address": "127.0.0.1", "port": port, "host_key": line(HOST_KEY), "private_key": text(USER_KEY)}
+            given = {**one, "bastion": {**one, "user": "jump"}}
+            answer = await Machine("web1", connection(given)).ask("echo through", given)
+            assert f"forward to 127.0.0.1:{port}" in SEEN
+            return answer
+
+    assert in_loop(run()) == "through\n"
+    assert [one for one in SEEN if one.startswith("user")] == ["user jump", "user root"]
+
+
+def test_an_agents_key_opens_the_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    door = tmp_path / "agent"
+
+    async def run() -> str:
+        (tmp_path / "key").write_text(text(USER_KEY))
+        (tmp_path / "key").chmod(0o600)
+        agent = await asyncio.create_subprocess_exec("ssh-agent", "-D", "-a", str(door), stdout=asyncio.subprocess.PIPE)
+        try:
+            assert agent.stdout
+            await agent.stdout.readline()  # it listens when it has told its socket
+            added = await asyncio.create_subprocess_exec(
+                "ssh-add", "-q", str(tmp_path / "key"), env={"SSH_AUTH_SOCK": str(door), "PATH": "/usr/bin:/bin"}
+            )
+            assert await added.wait() == 0
+            async with server() as port:
+                given = {
+                    "address": "127.0.0.1",
+                    "port": port,
+                    "host_key": line(HOST_KEY),
+                    "agent_socket_path": str(door),
+                }
+                return await Machine("web1", connection(given)).ask("echo by agent", given)
+        finally:
+            agent.terminate()
+            await agent.wait()
+
+    assert in_loop(run()) == "by agent\n"
+
+
+def test_no_agent_is_asked_where_a_key_or_password_is_given() -> None:
+    for more in ({"private_key": text(USER_KEY)}, {"password": "x"}):
+        given = _asyncssh({"address": "a", "host_key": line(HOST_KEY), "agent_socket_path": "/a", **more})
+        assert given["agent_path"] is None
+    assert _asyncssh({"address": "a", "host_key": line(HOST_KEY), "agent_socket_path": "/a"})["agent_path"] == "/a"
+
+
+def test_a_script_that_fails_tells_its_last_words() -> None:
+    with pytest.raises(OSError, match="exit 3: no such thing"):
+        ask("echo no such thing >&2; exit 3")
+
+
+def test_output_that_is_no_text_does_no_harm() -> None:
+    assert in_loop(Machine("mon1", {"address": "local"}).ask("printf 'a\\377b\\n'", {})) == "a\ufffdb\n"
+
+
+def test_a_local_server_is_asked_without_ssh() -> None:
+    local = Machine("mon1", {"address": "local"})
+    assert local.local
+    assert in_loop(local.ask("echo here", {})) == "here\n"
+    with pytest.raises(OSError, match="exit 4: gone"):
+        in_loop(local.ask("echo gone >&2; exit 4", {}))
+
+
+def test_sudo_gets_its_password_first_and_the_script_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sudo = tmp_path / "sudo"
+    sudo.write_text(
+        "#!/bin/sh\ncase $1 in\n"
+        '-S) IFS= read -r p; [ "$p" = "se cret\\\\" ] || { echo wrong >&2; exit 1; } ;;\n'
+        '-n) shift; exec "$@" ;;\nesac\n'
+    )
+    sudo.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    given: dict[str, Any] = {"address": "local", "user": "deploy", "sudo_password": "se cret\\"}
+    assert in_loop(Machine("mon1", connection(given)).ask("echo as root", given)) == "as root\n"
+    wrong = {**given, "sudo_password": "no"}
+    with pytest.raises(OSError, match="wrong"):
+        in_loop(Machine("mon1", connection(wrong)).ask("echo as root", wrong))
+    without = {"address": "local", "user": "deploy"}
+    assert in_loop(Machine("mon1", connection(without)).ask("echo as root", without)) == "as root\n"
+
+
+def test_a_command_goes_through_sudo_unless_the_user_is_root() -> None:
+    assert Machine("a", {"address": "local"}).command("x") == "x"
+    assert Machine("a", {"address": "local", "user": "u"}).command("x") == "sudo -n x"
+    command = Machine("a", {"address": "local", "user": "u", "sudo_password": "planted"}).command("x")
+    assert "sudo -S" in command
+    assert "planted" not in command
+
+
+def test_standard_input_is_secret_where_it_holds_the_sudo_password() -> None:
+    async def run(**more: Any) -> tuple[Any, bool]:
+        output = Machine("a", connection({"address": "local", **more})).stdin("script")
+        return await output.future(), await output.is_secret()
+
+    assert in_loop(run()) == ("script", False)
+    assert in_loop(run(user="u")) == ("script", False)
+    assert in_loop(run(user="u", sudo_password="p")) == ("p\nscript", True)
+    assert in_loop(run(sudo_password="p")) == ("script", False)
+
+
+def test_a_machine_or_jump_host_without_a_host_key_is_refused() -> None:
+    with pytest.raises(ValueError, match="web1: no host key"):
+        Machine("web1", {"address": "10.0.0.1"})
+    with pytest.raises(ValueError, match="web1's bastion: no host key"):
+        Machine("web1", {"address": "10.0.0.1", "host_key": "k", "bastion": {"address": "10.0.0.2"}})
+    Machine("web1", {"address": "10.0.0.1", "insecure_host_key": True})
+
+
+def test_the_command_provider_gets_the_same_login() -> None:
+    bastion = {"address": "10.0.0.2", "port": 2222, "host_key": "j", "private_key": "x"}
+    given = {
+        "address": "10.0.0.1",
+        "user": "u",
+        "host_key": "k",
+        "password": "p",
+        "bastion": bastion,
+        "sudo_password": "s",
+    }
+    made = Machine("web1", connection(given)).remote()
+    assert "sudo_password" not in vars(made)
+    assert made.host == "10.0.0.1"
+    assert made.host_key == "k"
+    assert made.password == "p"
+    assert made.proxy is not None
+    proxy: Any = made.proxy
+    assert (proxy.host, proxy.port, proxy.host_key, proxy.private_key) == ("10.0.0.2", 2222, "j", "x")
+    assert Machine("web1", {"address": "10.0.0.1", "host_key": "k"}).remote().proxy is None
