@@ -162,14 +162,15 @@ def test_on_a_full_disk_a_part_fails_with_every_file_as_it_was_and_running_again
 @pytest.mark.parametrize("name", NAMES)
 def test_while_another_run_holds_the_lock_a_part_is_refused_and_says_who_holds_it(name: str, machine: Sandbox) -> None:
     machine.add_all()
-    before = machine.files()
+    before = machine.state(times=True)
     lock = machine.write("run/metrics-tunnel.lock", "pid 1 since noon\n")
     with lock.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         done = machine.apply(parts()[name])
     assert done.code == 3
+    assert len(done.err.splitlines()) == 1
     assert "another run holds the lock (pid 1 since noon)" in done.err
-    assert machine.files() == before
+    assert machine.state(times=True) == before
 
 
 @pytest.mark.parametrize("name", NAMES)
