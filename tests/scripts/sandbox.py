@@ -18,10 +18,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from components.drift import Finding, parse
 from tests.mocked import Deployment, deploy, fleet
 
 SHELLS = ["dash", "bash --posix", "busybox sh"]
+in_each_shell = pytest.mark.parametrize("machine", SHELLS, indirect=True, ids=["dash", "bash", "busybox"])
 FAKES = Path(__file__).parent / "fakes"
 # Real tools that change nothing beyond the files they are given.
 _REAL = re.findall(
@@ -242,14 +245,18 @@ class Sandbox:
         """Run a part's remove."""
         return self.run(part.stdin, "remove", owner or part.owner, **more)
 
-    def look(self, part: Part, machine: str, *, done: Deployment | None = None) -> Finding:
-        """Return what the observation of `machine` finds of a part."""
+    def look_around(self, machine: str, *, done: Deployment | None = None) -> dict[str, Finding]:
+        """Return what the observation of `machine` finds, by receipt. It must not change anything."""
         text = dict((done or deployed()).asked)[machine]
         before = self.state(times=True)
         ended = self.run(text)
         assert self.state(times=True) == before, "a look changed something"
         assert ended.code == 0, ended.err
-        return parse(ended.out).get(part.receipt, Finding())
+        return parse(ended.out)
+
+    def look(self, part: Part, machine: str, *, done: Deployment | None = None) -> Finding:
+        """Return what the observation of `machine` finds of one part."""
+        return self.look_around(machine, done=done).get(part.receipt, Finding())
 
     def state(self, *folders: str, times: bool = False) -> dict[str, tuple[Any, ...]]:
         """Return every file, link and folder of the machine that a user would miss, with mode and bytes."""

@@ -6,7 +6,7 @@ import hashlib
 import pytest
 
 from tests.mocked import exporter, public_key
-from tests.scripts.sandbox import Sandbox, blob, deployed, parts
+from tests.scripts.sandbox import Sandbox, blob, deployed, in_each_shell, parts
 
 NAME = "web1-authorized-key-mon1"
 KEY = parts()[NAME]
@@ -42,6 +42,7 @@ Match all
 """
 
 
+@in_each_shell
 def test_line_drop_in_and_user_are_these(machine: Sandbox) -> None:
     machine.write("fake/running/ssh.service", "")
     assert machine.apply(KEY).code == 0
@@ -56,15 +57,16 @@ def test_line_drop_in_and_user_are_these(machine: Sandbox) -> None:
     assert not machine.calls("restart")
 
 
-def test_the_line_says_where_tunnels_come_from_and_all_ports_of_the_host(one_machine: Sandbox) -> None:
+def test_the_line_says_where_tunnels_come_from_and_all_ports_of_the_host(machine: Sandbox) -> None:
     both = {"node": exporter(), "postgres": exporter(port=9187, job="postgres")}
     given = parts(servers={"mon1": {"egress": ["10.0.0.10", "10.1.0.0/16"]}}, hosts={"web1": {"exporters": both}})
-    assert one_machine.apply(given[NAME]).code == 0
-    assert 'permitopen="127.0.0.1:9100",permitopen="127.0.0.1:9187",' in one_machine.read(KEYS)
-    assert ',from="10.0.0.10,10.1.0.0/16" ssh-ed25519 ' in one_machine.read(KEYS)
-    assert "PermitOpen 127.0.0.1:9100 127.0.0.1:9187\n" in one_machine.read(CONF)
+    assert machine.apply(given[NAME]).code == 0
+    assert 'permitopen="127.0.0.1:9100",permitopen="127.0.0.1:9187",' in machine.read(KEYS)
+    assert ',from="10.0.0.10,10.1.0.0/16" ssh-ed25519 ' in machine.read(KEYS)
+    assert "PermitOpen 127.0.0.1:9100 127.0.0.1:9187\n" in machine.read(CONF)
 
 
+@in_each_shell
 def test_two_stacks_share_user_drop_in_and_key_file_and_the_last_one_takes_them_away(machine: Sandbox) -> None:
     both = {"node": exporter(), "postgres": exporter(port=9187, job="postgres")}
     prod = parts("prod", hosts={"web1": {"exporters": both}})[NAME]
@@ -140,15 +142,15 @@ def test_the_user_goes_with_the_last_line_and_its_processes_before_it(machine: S
     assert "metrics-tunnel" not in machine.read("etc/passwd")
 
 
-def test_a_user_that_cannot_be_deleted_fails_the_removal_and_running_again_ends_it(one_machine: Sandbox) -> None:
-    assert one_machine.apply(KEY).code == 0
-    one_machine.write("fake/userdel-fails", "")
-    done = one_machine.remove(KEY)
+def test_a_user_that_cannot_be_deleted_fails_the_removal_and_running_again_ends_it(machine: Sandbox) -> None:
+    assert machine.apply(KEY).code == 0
+    machine.write("fake/userdel-fails", "")
+    done = machine.remove(KEY)
     assert done.code == 4
     assert "cannot delete user metrics-tunnel; see: loginctl, ps -u metrics-tunnel" in done.err
-    (one_machine / "fake/userdel-fails").unlink()
-    assert one_machine.remove(KEY).code == 0
-    assert "metrics-tunnel" not in one_machine.read("etc/passwd")
+    (machine / "fake/userdel-fails").unlink()
+    assert machine.remove(KEY).code == 0
+    assert "metrics-tunnel" not in machine.read("etc/passwd")
 
 
 @pytest.mark.parametrize(
@@ -162,9 +164,8 @@ def test_a_user_that_cannot_be_deleted_fails_the_removal_and_running_again_ends_
     ],
 )
 def test_what_is_not_ours_or_stands_in_the_way_is_refused_untouched_and_told_by_the_first_look(
-    path: str, text: str, says: str, one_machine: Sandbox
+    path: str, text: str, says: str, machine: Sandbox
 ) -> None:
-    machine = one_machine
     machine.write(path, text)
     before = machine.state(times=True)
     done = machine.apply(KEY)
@@ -212,39 +213,44 @@ def test_a_drop_in_that_sshd_would_not_obey_is_taken_back_and_the_culprit_named(
     assert machine.state("etc") == before
 
 
-@pytest.mark.parametrize(
-    ("path", "old", "new", "says"),
-    [
-        (KEYS, "restrict,", "", "the key's line in /etc/ssh/authorized_keys.d/metrics-tunnel is missing, changed"),
-        (KEYS, "\n", f"\nssh-ed25519 {blob(LINE)} again\n", "is missing, changed or not alone"),
-        (KEYS, LINE.split()[1], "gone", "is missing, changed or not alone"),
-        (CONF, "MaxSessions 0", "MaxSessions 9", "10-metrics-tunnel.conf is missing or was edited"),
-        ("etc/passwd", "/usr/sbin/nologin", "/bin/bash", "user metrics-tunnel has the shell or home /bin/bash"),
-        ("etc/passwd", "/nonexistent:", "/home/t:", "user metrics-tunnel has the shell or home"),
-        ("etc/shadow", "metrics-tunnel:*", "metrics-tunnel:$6$x", "user metrics-tunnel has a password or is locked"),
-        ("etc/shadow", "metrics-tunnel:*", "metrics-tunnel:!", "user metrics-tunnel has a password or is locked"),
-        ("etc/group", "adm:x:4:ann", "adm:x:4:ann,metrics-tunnel", "user metrics-tunnel is in the groups adm"),
-        ("etc/ssh/sshd_config", "Include", "#Include", "sshd does not obey /etc/ssh/sshd_config.d/10-metrics-tunnel"),
-    ],
-)
-def test_drift_is_told_in_words_and_what_is_ours_heals(
-    path: str, old: str, new: str, says: str, one_machine: Sandbox
-) -> None:
-    machine = one_machine
-    machine.write("fake/running/ssh.service", "")
+LINE_DRIFT = [
+    (KEYS, "restrict,", "", "is missing, changed or not alone"),
+    (KEYS, "\n", f"\nssh-ed25519 {blob(LINE)} again\n", "is missing, changed or not alone"),
+    (KEYS, LINE.split()[1], "gone", "is missing, changed or not alone"),
+]
+OTHER_DRIFT = [
+    (CONF, "MaxSessions 0", "MaxSessions 9", "10-metrics-tunnel.conf is missing or was edited"),
+    ("etc/passwd", "/usr/sbin/nologin", "/bin/bash", "user metrics-tunnel has the shell or home /bin/bash"),
+    ("etc/shadow", "metrics-tunnel:*", "metrics-tunnel:$6$x", "user metrics-tunnel has a password or is locked"),
+    ("etc/group", "adm:x:4:ann", "adm:x:4:ann,metrics-tunnel", "user metrics-tunnel is in the groups adm"),
+]
+
+
+@pytest.mark.parametrize("hands", [*([one] for one in LINE_DRIFT), OTHER_DRIFT], ids=[*"abc", "others"])
+def test_drift_is_told_in_words_and_heals(hands: list[tuple[str, str, str, str]], machine: Sandbox) -> None:
     assert machine.apply(KEY).code == 0
     whole = machine.state("etc")
-    machine.edit(path, old, new)
+    for path, old, new, _ in hands:
+        machine.edit(path, old, new)
     found = machine.look(KEY, "web1")
     assert found.generation == "0a1b2c3d"
-    assert [text for text in found.drift if says in text], found.drift
+    for *_, says in hands:
+        assert [text for text in found.drift if says in text], found.drift
     done = machine.apply(KEY, "22222222")
-    if path == "etc/ssh/sshd_config":
-        assert done.code == 4
-        return
     assert (done.code, done.err) == (0, "")
     assert machine.look(KEY, "web1").drift == []
     assert machine.state("etc") == whole
+
+
+def test_a_drop_in_that_sshd_no_longer_reads_is_drift_and_applying_names_the_remedy(machine: Sandbox) -> None:
+    assert machine.apply(KEY).code == 0
+    machine.edit("etc/ssh/sshd_config", "Include", "#Include")
+    drift = machine.look(KEY, "web1").drift
+    assert len(drift) == 1
+    assert drift[0].startswith("sshd does not obey /etc/ssh/sshd_config.d/10-metrics-tunnel.conf: ")
+    done = machine.apply(KEY, "22222222")
+    assert done.code == 4
+    assert "add to the top of /etc/ssh/sshd_config: Include" in done.err
 
 
 def test_a_deleted_user_and_a_deleted_key_file_are_drift_and_heal(machine: Sandbox) -> None:
@@ -261,21 +267,19 @@ def test_a_deleted_user_and_a_deleted_key_file_are_drift_and_heal(machine: Sandb
     assert machine.look(KEY, "web1").drift == []
 
 
-def test_a_key_file_that_others_may_write_is_drift(one_machine: Sandbox) -> None:
-    assert one_machine.apply(KEY).code == 0
-    (one_machine / KEYS).chmod(0o666)
-    assert [
-        text for text in one_machine.look(KEY, "web1").drift if "mode and owner 666 root instead of 644 root" in text
-    ]
-    assert one_machine.apply(KEY).code == 0
-    assert (one_machine / KEYS).stat().st_mode & 0o777 == 0o644
+def test_a_key_file_that_others_may_write_is_drift(machine: Sandbox) -> None:
+    assert machine.apply(KEY).code == 0
+    (machine / KEYS).chmod(0o666)
+    assert [text for text in machine.look(KEY, "web1").drift if "mode and owner 666 root instead of 644 root" in text]
+    assert machine.apply(KEY).code == 0
+    assert (machine / KEYS).stat().st_mode & 0o777 == 0o644
 
 
-def test_another_key_under_the_same_name_replaces_the_line(one_machine: Sandbox) -> None:
+def test_another_key_under_the_same_name_replaces_the_line(machine: Sandbox) -> None:
     """As where somebody deleted the key on the server and it was made anew."""
-    assert one_machine.apply(KEY).code == 0
+    assert machine.apply(KEY).code == 0
     new = public_key("another").rsplit(" ", 1)[0]
     stdin = KEY.stdin.replace(public_key("metrics-tunnel-test-mon1-1"), f"{new} metrics-tunnel-test-mon1-1")
-    assert one_machine.run(stdin, "apply", KEY.owner, "22222222").code == 0
-    assert one_machine.read(KEYS) == f"{OPTIONS} {new} metrics-tunnel-test-mon1-1\n"
-    assert one_machine.look(KEY, "web1").drift == []
+    assert machine.run(stdin, "apply", KEY.owner, "22222222").code == 0
+    assert machine.read(KEYS) == f"{OPTIONS} {new} metrics-tunnel-test-mon1-1\n"
+    assert machine.look(KEY, "web1").drift == []

@@ -4,7 +4,8 @@ import fcntl
 
 import pytest
 
-from tests.scripts.sandbox import Sandbox, parts
+from components.drift import Finding
+from tests.scripts.sandbox import Sandbox, in_each_shell, parts
 
 NAMES = list(parts())
 HOSTS = {"web1": "web1-authorized-key-mon1", "mon1": "mon1-keypair"}
@@ -15,6 +16,7 @@ def where(name: str) -> str:
     return "web1" if name in ON_HOST else "mon1"
 
 
+@in_each_shell
 def test_a_fleet_goes_in_and_out_and_leaves_no_trace(machine: Sandbox) -> None:
     machine.add_all()
     before = machine.state()
@@ -22,15 +24,15 @@ def test_a_fleet_goes_in_and_out_and_leaves_no_trace(machine: Sandbox) -> None:
         done = machine.apply(part)
         assert (done.code, done.err) == (0, "")
     assert machine.state("etc") != before
-    for name, part in parts().items():
-        found = machine.look(part, where(name))
-        assert (found.generation, found.drift, found.refusals) == ("0a1b2c3d", [], [])
+    found = machine.look_around("mon1") | machine.look_around("web1")
+    assert found == {part.receipt: Finding("0a1b2c3d") for part in parts().values()}
     for part in reversed(parts().values()):
         done = machine.remove(part)
         assert (done.code, done.err) == (0, "")
     assert machine.state() == before
 
 
+@in_each_shell
 def test_applied_twice_nothing_is_written_and_nothing_restarts(machine: Sandbox) -> None:
     machine.add_all()
     for part in parts().values():
@@ -44,8 +46,8 @@ def test_applied_twice_nothing_is_written_and_nothing_restarts(machine: Sandbox)
     assert not machine.calls("restart")
     assert not machine.calls("kill")
     assert not machine.calls("user")
-    for name, part in parts().items():
-        assert machine.look(part, where(name)).generation == "22222222"
+    found = machine.look_around("mon1") | machine.look_around("web1")
+    assert found == {part.receipt: Finding("22222222") for part in parts().values()}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -60,8 +62,7 @@ def test_a_part_restores_what_was_there(name: str, machine: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_part_whose_receipt_was_lost_restores_all_the_same(name: str, one_machine: Sandbox) -> None:
-    machine = one_machine
+def test_a_part_whose_receipt_was_lost_restores_all_the_same(name: str, machine: Sandbox) -> None:
     machine.add_all()
     before = machine.state("etc")
     assert machine.apply(parts()[name]).code == 0
@@ -72,8 +73,7 @@ def test_a_part_whose_receipt_was_lost_restores_all_the_same(name: str, one_mach
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_lost_receipt_is_told_and_applying_again_heals_it(name: str, one_machine: Sandbox) -> None:
-    machine = one_machine
+def test_a_lost_receipt_is_told_and_applying_again_heals_it(name: str, machine: Sandbox) -> None:
     machine.add_all()
     assert machine.apply(parts()[name]).code == 0
     (machine / "var/lib/metrics-tunnel").rename(machine / "lost")
@@ -89,20 +89,17 @@ def test_a_lost_receipt_is_told_and_applying_again_heals_it(name: str, one_machi
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_removing_a_part_under_another_owner_does_nothing(name: str, one_machine: Sandbox) -> None:
-    machine = one_machine
+def test_removing_a_part_under_another_owner_does_nothing(name: str, machine: Sandbox) -> None:
     machine.add_all()
     assert machine.apply(parts()[name]).code == 0
     before = machine.state(times=True)
     for owner in (f"test.{name}.ffffffff", f"other.{name}.00000000"):
         assert machine.remove(parts()[name], owner).code == 0
         assert machine.state(times=True) == before
-    assert machine.look(parts()[name], where(name)).generation == "0a1b2c3d"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_after_a_replacement_the_old_instances_remove_leaves_the_new_one(name: str, one_machine: Sandbox) -> None:
-    machine = one_machine
+def test_after_a_replacement_the_old_instances_remove_leaves_the_new_one(name: str, machine: Sandbox) -> None:
     machine.add_all()
     part = parts()[name]
     assert machine.apply(part).code == 0
@@ -115,8 +112,7 @@ def test_after_a_replacement_the_old_instances_remove_leaves_the_new_one(name: s
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_part_that_was_removed_can_be_removed_again(name: str, one_machine: Sandbox) -> None:
-    machine = one_machine
+def test_a_part_that_was_removed_can_be_removed_again(name: str, machine: Sandbox) -> None:
     machine.add_all()
     assert machine.apply(parts()[name]).code == 0
     assert machine.remove(parts()[name]).code == 0
@@ -126,8 +122,7 @@ def test_a_part_that_was_removed_can_be_removed_again(name: str, one_machine: Sa
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_look_at_a_machine_with_nothing_applied_finds_and_leaves_nothing(name: str, one_machine: Sandbox) -> None:
-    machine = one_machine
+def test_a_look_at_a_machine_with_nothing_applied_finds_and_leaves_nothing(name: str, machine: Sandbox) -> None:
     machine.add_all()
     found = machine.look(parts()[name], where(name))
     assert (found.generation, found.drift, found.refusals) == (None, [], [])
@@ -141,7 +136,7 @@ def test_a_payload_cut_at_any_line_changes_nothing(name: str, machine: Sandbox) 
     lines = parts()[name].stdin.splitlines(keepends=True)
     start = next(number for number, line in enumerate(lines) if "PATH=" in line)
     # Where the cut is among the values and functions is of little matter; at the call each byte is.
-    for end in range(start + 1, len(lines), 3 if machine.shell == "dash" else 15):
+    for end in range(start + 1, len(lines), 8):
         machine.run("".join(lines[:end]), "apply", "test.x.0", "0a1b2c3d")
     for end in range(1, len('main "$@"')):
         machine.run("".join(lines[:-1]) + lines[-1][:end], "apply", "test.x.0", "0a1b2c3d")
@@ -149,12 +144,11 @@ def test_a_payload_cut_at_any_line_changes_nothing(name: str, machine: Sandbox) 
     assert not machine.calls()
 
 
-@pytest.mark.parametrize("limit", [0, 400, 1000])
+@pytest.mark.parametrize("limit", [0, 400])
 @pytest.mark.parametrize("name", NAMES)
 def test_on_a_full_disk_a_part_fails_with_every_file_as_it_was_and_running_again_converges(
-    name: str, limit: int, one_machine: Sandbox
+    name: str, limit: int, machine: Sandbox
 ) -> None:
-    machine = one_machine
     machine.add_all()
     before = machine.files()
     done = machine.apply(parts()[name], limit=limit)
@@ -163,26 +157,24 @@ def test_on_a_full_disk_a_part_fails_with_every_file_as_it_was_and_running_again
         assert f"{where(name)} {parts()[name].receipt}: " in done.err
         assert machine.files() == before
     assert machine.apply(parts()[name]).code == 0
-    found = machine.look(parts()[name], where(name))
-    assert (found.generation, found.drift) == ("0a1b2c3d", [])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_while_another_run_holds_the_lock_a_part_is_refused_and_says_who_holds_it(name: str, machine: Sandbox) -> None:
     machine.add_all()
-    before = machine.files()
+    before = machine.state(times=True)
     lock = machine.write("run/metrics-tunnel.lock", "pid 1 since noon\n")
     with lock.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         done = machine.apply(parts()[name])
     assert done.code == 3
+    assert len(done.err.splitlines()) == 1
     assert "another run holds the lock (pid 1 since noon)" in done.err
-    assert machine.files() == before
+    assert machine.state(times=True) == before
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_error_is_one_line_that_names_machine_and_part(name: str, one_machine: Sandbox) -> None:
-    machine = one_machine
+def test_an_error_is_one_line_that_names_machine_and_part(name: str, machine: Sandbox) -> None:
     machine.add_all()
     (machine / "run/systemd/system").rmdir()
     done = machine.apply(parts()[name])
@@ -194,8 +186,7 @@ def test_an_error_is_one_line_that_names_machine_and_part(name: str, one_machine
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_user_who_is_not_root_is_refused(name: str, one_machine: Sandbox) -> None:
-    machine = one_machine
+def test_a_user_who_is_not_root_is_refused(name: str, machine: Sandbox) -> None:
     machine.add_all()
     before = machine.state(times=True)
     machine.write("fake/nobody", "")
@@ -206,8 +197,7 @@ def test_a_user_who_is_not_root_is_refused(name: str, one_machine: Sandbox) -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_part_of_another_resource_is_refused(name: str, one_machine: Sandbox) -> None:
-    machine = one_machine
+def test_a_part_of_another_resource_is_refused(name: str, machine: Sandbox) -> None:
     machine.add_all()
     assert machine.apply(parts()[name]).code == 0
     before = machine.state("etc", times=True)

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.mocked import exporter
-from tests.scripts.sandbox import SHELLS, Sandbox, deployed, parts
+from tests.scripts.sandbox import SHELLS, Sandbox, deployed, in_each_shell, parts
 
 NAME = "web1-exporter-node"
 NODE = parts()[NAME]
@@ -35,6 +35,7 @@ def started(line: str, shell: str, arguments: list[str]) -> list[str]:
     return done.stdout.splitlines()
 
 
+@in_each_shell
 def test_the_exporter_listens_on_loopback_alone_and_again_everywhere_when_it_is_given_back(machine: Sandbox) -> None:
     machine.add_exporter()
     before = machine.state()
@@ -49,9 +50,9 @@ def test_the_exporter_listens_on_loopback_alone_and_again_everywhere_when_it_is_
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_what_the_unit_starts_loses_its_listen_flags_and_nothing_else(shell: str, one_machine: Sandbox) -> None:
-    one_machine.add_exporter()
-    assert one_machine.apply(NODE).code == 0
+def test_what_the_unit_starts_loses_its_listen_flags_and_nothing_else(shell: str, machine: Sandbox) -> None:
+    machine.add_exporter()
+    assert machine.apply(NODE).code == 0
     given: list[tuple[list[str], list[str]]] = [
         ([], []),
         (["--web.listen-address=:9100"], []),
@@ -61,29 +62,29 @@ def test_what_the_unit_starts_loses_its_listen_flags_and_nothing_else(shell: str
         (["--collector.x=^(a|b)$", "it's", '"q"', ""], ["--collector.x=^(a|b)$", "it's", '"q"', ""]),
     ]
     for arguments, kept in given:
-        assert started(command(one_machine), shell, arguments) == [*kept, "--web.listen-address=127.0.0.1:9100"]
+        assert started(command(machine), shell, arguments) == [*kept, "--web.listen-address=127.0.0.1:9100"]
 
 
 @pytest.mark.parametrize("prefix", ["-", "+", "!", "!!", "-+"])
-def test_a_prefix_of_the_units_command_stays_in_front(prefix: str, one_machine: Sandbox) -> None:
-    one_machine.add_exporter()
-    one_machine.edit(UNIT, "ExecStart=", f"ExecStart={prefix}")
-    assert one_machine.apply(NODE).code == 0
-    assert command(one_machine).startswith(f"{prefix}/bin/sh -c '")
-    assert command(one_machine).endswith(" metrics-tunnel /usr/bin/prometheus-node-exporter $ARGS")
+def test_a_prefix_of_the_units_command_stays_in_front(prefix: str, machine: Sandbox) -> None:
+    machine.add_exporter()
+    machine.edit(UNIT, "ExecStart=", f"ExecStart={prefix}")
+    assert machine.apply(NODE).code == 0
+    assert command(machine).startswith(f"{prefix}/bin/sh -c '")
+    assert command(machine).endswith(" metrics-tunnel /usr/bin/prometheus-node-exporter $ARGS")
 
 
-def test_a_command_over_several_lines_is_taken_whole_and_the_last_one_counts(one_machine: Sandbox) -> None:
-    one_machine.add_exporter()
-    one_machine.write(
+def test_a_command_over_several_lines_is_taken_whole_and_the_last_one_counts(machine: Sandbox) -> None:
+    machine.add_exporter()
+    machine.write(
         f"etc/systemd/system/{SERVICE}.d/10-mine.conf",
         "[Service]\nExecStart=\nExecStart=/usr/bin/prometheus-node-exporter \\\n  --one \\\n  --two\n",
     )
-    before = one_machine.state()
-    assert one_machine.apply(NODE).code == 0
-    assert started(command(one_machine), "dash", []) == ["--one", "--two", "--web.listen-address=127.0.0.1:9100"]
-    assert one_machine.remove(NODE).code == 0
-    assert one_machine.state() == before
+    before = machine.state()
+    assert machine.apply(NODE).code == 0
+    assert started(command(machine), "dash", []) == ["--one", "--two", "--web.listen-address=127.0.0.1:9100"]
+    assert machine.remove(NODE).code == 0
+    assert machine.state() == before
 
 
 def test_a_unit_made_by_hand_in_etc_is_never_edited(machine: Sandbox) -> None:
@@ -112,29 +113,30 @@ def test_a_unit_made_by_hand_in_etc_is_never_edited(machine: Sandbox) -> None:
     ],
 )
 def test_what_cannot_be_closed_safely_is_refused_untouched_and_told_by_the_first_look(
-    path: str, text: str, says: str, one_machine: Sandbox
+    path: str, text: str, says: str, machine: Sandbox
 ) -> None:
-    one_machine.add_exporter()
-    one_machine.write(path, text)
-    before = one_machine.state(times=True)
-    done = one_machine.apply(NODE)
+    machine.add_exporter()
+    machine.write(path, text)
+    before = machine.state(times=True)
+    done = machine.apply(NODE)
     assert done.code == 3
     assert says in done.err
-    assert one_machine.state(times=True) == before
-    assert not one_machine.calls("restart")
-    refusals = one_machine.look(NODE, "web1").refusals
+    assert machine.state(times=True) == before
+    assert not machine.calls("restart")
+    refusals = machine.look(NODE, "web1").refusals
     assert len(refusals) == 1
     assert says in refusals[0]
 
 
-def test_a_unit_that_is_named_and_not_there_is_refused(one_machine: Sandbox) -> None:
-    one_machine.add_exporter()
+def test_a_unit_that_is_named_and_not_there_is_refused(machine: Sandbox) -> None:
+    machine.add_exporter()
     given = parts(hosts={"web1": {"exporters": {"node": exporter(unit="gone.service")}}})[NAME]
-    done = one_machine.apply(given)
+    done = machine.apply(given)
     assert done.code == 3
     assert "unit gone.service is not-found; give the exporter's unit" in done.err
 
 
+@in_each_shell
 @pytest.mark.parametrize("fault", ["start-fails", "silent"])
 def test_an_exporter_that_does_not_come_back_on_loopback_is_given_back_as_it_was(fault: str, machine: Sandbox) -> None:
     machine.add_exporter()
@@ -170,8 +172,7 @@ def test_an_exporter_that_still_listens_elsewhere_is_given_back_as_it_was(machin
         ("environment", "environment asks for another listener"),
     ],
 )
-def test_drift_is_told_in_words_and_heals(hand: str, says: str, one_machine: Sandbox) -> None:
-    machine = one_machine
+def test_drift_is_told_in_words_and_heals(hand: str, says: str, machine: Sandbox) -> None:
     machine.add_exporter()
     assert machine.apply(NODE).code == 0
     match hand:
@@ -197,28 +198,28 @@ def test_drift_is_told_in_words_and_heals(hand: str, says: str, one_machine: San
     assert machine.read("fake/listeners").startswith("127.0.0.1:9100 ")
 
 
-def test_a_stopped_exporter_is_given_back_stopped(one_machine: Sandbox) -> None:
-    one_machine.add_exporter()
-    assert one_machine.apply(NODE).code == 0
-    (one_machine / f"fake/running/{SERVICE}").unlink()
-    one_machine.write("fake/listeners", "")
-    assert one_machine.remove(NODE).code == 0
-    assert not (one_machine / f"fake/running/{SERVICE}").exists()
-    assert not (one_machine / DROPIN).parent.exists()
+def test_a_stopped_exporter_is_given_back_stopped(machine: Sandbox) -> None:
+    machine.add_exporter()
+    assert machine.apply(NODE).code == 0
+    (machine / f"fake/running/{SERVICE}").unlink()
+    machine.write("fake/listeners", "")
+    assert machine.remove(NODE).code == 0
+    assert not (machine / f"fake/running/{SERVICE}").exists()
+    assert not (machine / DROPIN).parent.exists()
 
 
-def test_two_exporters_of_one_host_are_closed_each_for_itself(one_machine: Sandbox) -> None:
+def test_two_exporters_of_one_host_are_closed_each_for_itself(machine: Sandbox) -> None:
     hosts = {"web1": {"exporters": {"node": exporter(), "app": exporter(port=9200, job="app")}}}
     both = parts(hosts=hosts)
-    one_machine.add_exporter("app-exporter", 9200)
-    one_machine.add_exporter()
-    one_machine.write("fake/listeners", "*:9100 9100 x\n*:9200 9200 y\n")
-    before = one_machine.state()
+    machine.add_exporter("app-exporter", 9200)
+    machine.add_exporter()
+    machine.write("fake/listeners", "*:9100 9100 x\n*:9200 9200 y\n")
+    before = machine.state()
     for name in (NAME, "web1-exporter-app"):
-        done = one_machine.apply(both[name])
+        done = machine.apply(both[name])
         assert (done.code, done.err) == (0, "")
-    assert sorted(one_machine.read("fake/listeners").split()[::3]) == ["127.0.0.1:9100", "127.0.0.1:9200"]
-    assert one_machine.look(both["web1-exporter-app"], "web1", done=deployed(hosts=hosts)).drift == []
+    assert sorted(machine.read("fake/listeners").split()[::3]) == ["127.0.0.1:9100", "127.0.0.1:9200"]
+    assert machine.look(both["web1-exporter-app"], "web1", done=deployed(hosts=hosts)).drift == []
     for name in ("web1-exporter-app", NAME):
-        assert one_machine.remove(both[name]).code == 0
-    assert one_machine.state() == before
+        assert machine.remove(both[name]).code == 0
+    assert machine.state() == before

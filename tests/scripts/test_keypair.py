@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from tests.scripts.sandbox import Sandbox, parts
+from tests.scripts.sandbox import Sandbox, in_each_shell, parts
 
 PAIR = parts()["mon1-keypair"]
 KEY = "etc/metrics-tunnel/keys/metrics-tunnel-test-mon1-1"
@@ -31,12 +31,12 @@ def test_the_key_is_ed25519_for_root_alone_and_its_public_line_is_printed(machin
     ]
 
 
-def test_nothing_of_the_private_half_is_printed_or_kept_elsewhere(one_machine: Sandbox) -> None:
-    done = one_machine.apply(PAIR)
-    secret = (one_machine / KEY).read_text().splitlines()[2]
+def test_nothing_of_the_private_half_is_printed_or_kept_elsewhere(machine: Sandbox) -> None:
+    done = machine.apply(PAIR)
+    secret = (machine / KEY).read_text().splitlines()[2]
     assert secret not in done.out + done.err
     holders = [
-        path for path, what in one_machine.state().items() if isinstance(what[1], bytes) and secret.encode() in what[1]
+        path for path, what in machine.state().items() if isinstance(what[1], bytes) and secret.encode() in what[1]
     ]
     assert holders == [KEY]
 
@@ -47,15 +47,16 @@ def test_applied_again_the_key_stays_and_is_printed_again(machine: Sandbox) -> N
     assert again.out == first.out
 
 
-def test_a_rotation_makes_another_key_beside_the_old_one(one_machine: Sandbox) -> None:
+def test_a_rotation_makes_another_key_beside_the_old_one(machine: Sandbox) -> None:
     new = parts(servers={"mon1": {"rotation": 2}})["mon1-keypair"]
-    old_line, new_line = one_machine.apply(PAIR).out, one_machine.apply(new).out
+    old_line, new_line = machine.apply(PAIR).out, machine.apply(new).out
     assert old_line.split()[1] != new_line.split()[1]
-    assert one_machine.remove(PAIR).code == 0
-    assert not (one_machine / KEY).exists()
-    assert one_machine.read(KEY.removesuffix("1") + "2.pub") == new_line
+    assert machine.remove(PAIR).code == 0
+    assert not (machine / KEY).exists()
+    assert machine.read(KEY.removesuffix("1") + "2.pub") == new_line
 
 
+@in_each_shell
 def test_a_private_key_of_the_users_own_is_put_there_and_never_printed(machine: Sandbox) -> None:
     given = parts(servers={"mon1": {"private_key": TEXT}})["mon1-keypair"]
     before = machine.state("etc")
@@ -80,15 +81,15 @@ def test_a_text_that_is_no_private_key_is_not_left_there_and_not_printed(machine
 
 
 @pytest.mark.parametrize("public", [None, "ssh-ed25519 AAAA bob\n"])
-def test_a_key_that_is_there_and_not_ours_is_refused_untouched(public: str | None, one_machine: Sandbox) -> None:
-    one_machine.write(KEY, "PLANTED\n", 0o600)
+def test_a_key_that_is_there_and_not_ours_is_refused_untouched(public: str | None, machine: Sandbox) -> None:
+    machine.write(KEY, "PLANTED\n", 0o600)
     if public:
-        one_machine.write(f"{KEY}.pub", public)
-    before = one_machine.state(times=True)
-    done = one_machine.apply(PAIR)
+        machine.write(f"{KEY}.pub", public)
+    before = machine.state(times=True)
+    done = machine.apply(PAIR)
     assert done.code == 3
     assert f"/{KEY} is there and not from this stack; move it away" in done.err
-    assert one_machine.state(times=True) == before
+    assert machine.state(times=True) == before
 
 
 @pytest.mark.parametrize("file", [KEY, f"{KEY}.pub"])
@@ -106,9 +107,9 @@ def test_a_key_that_others_may_read_or_that_was_edited_is_drift_and_heals(file: 
     assert machine.look(PAIR, "mon1").drift == []
 
 
-def test_a_key_that_was_deleted_is_drift_and_made_anew(one_machine: Sandbox) -> None:
-    line = one_machine.apply(PAIR).out
-    (one_machine / KEY).unlink()
-    assert one_machine.look(PAIR, "mon1").drift == [f"/{KEY} is missing"]
-    assert one_machine.apply(PAIR, "22222222").out != line
-    assert one_machine.look(PAIR, "mon1").drift == []
+def test_a_key_that_was_deleted_is_drift_and_made_anew(machine: Sandbox) -> None:
+    line = machine.apply(PAIR).out
+    (machine / KEY).unlink()
+    assert machine.look(PAIR, "mon1").drift == [f"/{KEY} is missing"]
+    assert machine.apply(PAIR, "22222222").out != line
+    assert machine.look(PAIR, "mon1").drift == []

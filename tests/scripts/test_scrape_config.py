@@ -5,13 +5,14 @@ import json
 import pytest
 
 from tests.mocked import exporter
-from tests.scripts.sandbox import Sandbox, parts
+from tests.scripts.sandbox import Sandbox, in_each_shell, parts
 
 NAME = "web1-scrape-config"
 CONFIG = parts()[NAME]
 FILE = "etc/metrics-tunnel/targets/test/web1.json"
 
 
+@in_each_shell
 def test_the_target_file_says_address_instance_job_path_and_labels(machine: Sandbox) -> None:
     machine.add_prometheus()
     hostile = {"env": "prod", "note": """it's "quoted", $(id) `id` %s \\n: é"""}
@@ -52,13 +53,13 @@ def test_a_target_that_is_down_behind_a_tunnel_that_carries_is_health_not_failur
     assert machine.apply(CONFIG).code == 0
 
 
-def test_changed_labels_that_cannot_be_proven_give_the_old_file_back(one_machine: Sandbox) -> None:
-    one_machine.add_prometheus()
-    assert one_machine.apply(CONFIG).code == 0
-    before = one_machine.files()
-    one_machine.write("fake/up", "")
-    assert one_machine.apply(parts(hosts={"web1": {"labels": {"env": "x"}}})[NAME]).code == 4
-    assert one_machine.files() == before
+def test_changed_labels_that_cannot_be_proven_give_the_old_file_back(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    assert machine.apply(CONFIG).code == 0
+    before = machine.files()
+    machine.write("fake/up", "")
+    assert machine.apply(parts(hosts={"web1": {"labels": {"env": "x"}}})[NAME]).code == 4
+    assert machine.files() == before
 
 
 @pytest.mark.parametrize(
@@ -84,11 +85,11 @@ def test_drift_of_the_target_file_is_told_and_heals(hand: str, says: str, machin
     assert machine.state("etc") == whole
 
 
-def test_the_file_of_another_host_is_left_alone(one_machine: Sandbox) -> None:
+def test_the_file_of_another_host_is_left_alone(machine: Sandbox) -> None:
     both = parts(hosts={"web1": {}, "db1": {}})
-    one_machine.add_prometheus()
+    machine.add_prometheus()
     for name in (NAME, "db1-scrape-config"):
-        assert one_machine.apply(both[name]).code == 0
-    assert one_machine.remove(both[NAME]).code == 0
-    assert not (one_machine / FILE).exists()
-    assert (one_machine / FILE).with_name("db1.json").exists()
+        assert machine.apply(both[name]).code == 0
+    assert machine.remove(both[NAME]).code == 0
+    assert not (machine / FILE).exists()
+    assert (machine / FILE).with_name("db1.json").exists()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.scripts.sandbox import PROMETHEUS, Sandbox, deployed, parts
+from tests.scripts.sandbox import PROMETHEUS, Sandbox, deployed, in_each_shell, parts
 
 CONFIG = "etc/prometheus/prometheus.yml"
 JOB = parts()["mon1-scrape-job"]
@@ -46,10 +46,11 @@ scrape_configs:
 """
 
 
-def test_the_whole_file_with_the_block_in_it(one_machine: Sandbox) -> None:
-    one_machine.add_prometheus()
-    assert one_machine.apply(JOB).code == 0
-    assert one_machine.read(CONFIG) == WHOLE
+@in_each_shell
+def test_the_whole_file_with_the_block_in_it(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    assert machine.apply(JOB).code == 0
+    assert machine.read(CONFIG) == WHOLE
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -71,10 +72,10 @@ def test_the_block_goes_in_and_out_byte_for_byte(name: str, machine: Sandbox) ->
 @pytest.mark.parametrize(
     ("name", "indent"), [("list not indented", b""), ("list indented by four", b"    "), ("plain", b"  ")]
 )
-def test_items_stand_at_the_indent_of_the_list_that_is_there(name: str, indent: bytes, one_machine: Sandbox) -> None:
-    one_machine.add_prometheus(CONFIGS[name])
-    assert one_machine.apply(JOB).code == 0
-    assert b"\n" + indent + b"- job_name: metrics-tunnel-test\n" in (one_machine / CONFIG).read_bytes()
+def test_items_stand_at_the_indent_of_the_list_that_is_there(name: str, indent: bytes, machine: Sandbox) -> None:
+    machine.add_prometheus(CONFIGS[name])
+    assert machine.apply(JOB).code == 0
+    assert b"\n" + indent + b"- job_name: metrics-tunnel-test\n" in (machine / CONFIG).read_bytes()
 
 
 def test_a_linked_configuration_is_changed_where_it_lies_and_stays_linked(machine: Sandbox) -> None:
@@ -90,6 +91,7 @@ def test_a_linked_configuration_is_changed_where_it_lies_and_stays_linked(machin
     assert machine.state("etc", "srv") == before
 
 
+@in_each_shell
 def test_two_stacks_have_a_block_each_and_either_may_go_first(machine: Sandbox) -> None:
     other = parts("prod")["mon1-scrape-job"]
     machine.add_prometheus()
@@ -129,52 +131,53 @@ def test_what_the_user_edits_meanwhile_is_kept_on_removal(machine: Sandbox) -> N
     ],
 )
 def test_a_configuration_that_cannot_be_edited_safely_is_refused_untouched_and_told_by_the_first_look(
-    config: bytes, says: str, one_machine: Sandbox
+    config: bytes, says: str, machine: Sandbox
 ) -> None:
-    one_machine.add_prometheus(config)
-    before = one_machine.state(times=True)
-    done = one_machine.apply(JOB)
+    machine.add_prometheus(config)
+    before = machine.state(times=True)
+    done = machine.apply(JOB)
     assert done.code == 3
     assert says in done.err
-    assert one_machine.state(times=True) == before
+    assert machine.state(times=True) == before
     if b"BEGIN" not in config:
-        found = one_machine.look(JOB, "mon1")
+        found = machine.look(JOB, "mon1")
         assert len(found.refusals) == 1
         assert says in found.refusals[0]
 
 
-def test_a_machine_without_prometheus_or_without_promtool_is_refused(one_machine: Sandbox) -> None:
-    before = one_machine.state()
-    done = one_machine.apply(JOB)
+def test_a_machine_without_prometheus_or_without_promtool_is_refused(machine: Sandbox) -> None:
+    before = machine.state()
+    done = machine.apply(JOB)
     assert (done.code, "Prometheus is not running here" in done.err) == (3, True)
-    assert one_machine.state() == before
+    assert machine.state() == before
 
 
-def test_two_running_prometheus_are_refused_until_one_is_named(one_machine: Sandbox) -> None:
-    one_machine.add_prometheus()
-    one_machine.write("proc/778/comm", "prometheus\n")
-    done = one_machine.apply(JOB)
+def test_two_running_prometheus_are_refused_until_one_is_named(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    machine.write("proc/778/comm", "prometheus\n")
+    done = machine.apply(JOB)
     assert (done.code, "two Prometheus run here; say which: service" in done.err) == (3, True)
     named = parts(servers={"mon1": {"service": "prometheus.service", "config_file": "/" + CONFIG}})
-    assert one_machine.apply(named["mon1-scrape-job"]).code == 0
+    assert machine.apply(named["mon1-scrape-job"]).code == 0
 
 
-def test_a_prometheus_in_a_container_is_refused(one_machine: Sandbox) -> None:
-    one_machine.add_prometheus()
-    one_machine.write("proc/777/cgroup", "0::/docker/0123456789abcdef\n")
-    done = one_machine.apply(JOB)
+def test_a_prometheus_in_a_container_is_refused(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    machine.write("proc/777/cgroup", "0::/docker/0123456789abcdef\n")
+    done = machine.apply(JOB)
     assert (done.code, "is no systemd service" in done.err) == (3, True)
 
 
 @pytest.mark.parametrize("flag", ["--config.file={}\0", "-config.file\0{}\0"])
-def test_the_configuration_is_found_by_the_running_prometheus_own_flag(flag: str, one_machine: Sandbox) -> None:
-    one_machine.add_prometheus()
-    given = one_machine.write("srv/mine.yml", PROMETHEUS)
-    one_machine.write("proc/777/cmdline", f"/usr/bin/prometheus\0{flag.format(given)}--storage.x\0")
-    one_machine.apply(JOB)
-    assert [line for line in one_machine.calls("promtool check config") if line.endswith("mine.yml")]
+def test_the_configuration_is_found_by_the_running_prometheus_own_flag(flag: str, machine: Sandbox) -> None:
+    machine.add_prometheus()
+    given = machine.write("srv/mine.yml", PROMETHEUS)
+    machine.write("proc/777/cmdline", f"/usr/bin/prometheus\0{flag.format(given)}--storage.x\0")
+    machine.apply(JOB)
+    assert [line for line in machine.calls("promtool check config") if line.endswith("mine.yml")]
 
 
+@in_each_shell
 def test_a_job_that_prometheus_does_not_load_is_taken_out_again(machine: Sandbox) -> None:
     machine.add_prometheus()
     before = machine.files()
@@ -187,14 +190,14 @@ def test_a_job_that_prometheus_does_not_load_is_taken_out_again(machine: Sandbox
     assert machine.apply(JOB).code == 0
 
 
-def test_a_job_that_promtool_refuses_never_reaches_the_configuration(one_machine: Sandbox) -> None:
-    one_machine.add_prometheus(PROMETHEUS + b"  - job_name: metrics-tunnel-test\n")
-    before = one_machine.files()
-    done = one_machine.apply(JOB)
+def test_a_job_that_promtool_refuses_never_reaches_the_configuration(machine: Sandbox) -> None:
+    machine.add_prometheus(PROMETHEUS + b"  - job_name: metrics-tunnel-test\n")
+    before = machine.files()
+    done = machine.apply(JOB)
     assert done.code == 4
     assert "promtool refuses our job metrics-tunnel-test: " in done.err
     assert "multiple scrape configs" in done.err
-    assert one_machine.files() == before
+    assert machine.files() == before
 
 
 @pytest.mark.parametrize(
@@ -228,28 +231,28 @@ def test_a_prometheus_that_runs_without_the_job_is_drift(machine: Sandbox) -> No
     assert machine.look(JOB, "mon1").drift == []
 
 
-def test_an_edit_elsewhere_in_the_file_is_no_drift(one_machine: Sandbox) -> None:
-    one_machine.add_prometheus()
-    assert one_machine.apply(JOB).code == 0
-    one_machine.write(CONFIG, "# more\n" + (one_machine / CONFIG).read_text())
-    assert one_machine.look(JOB, "mon1").drift == []
+def test_an_edit_elsewhere_in_the_file_is_no_drift(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    assert machine.apply(JOB).code == 0
+    machine.write(CONFIG, "# more\n" + (machine / CONFIG).read_text())
+    assert machine.look(JOB, "mon1").drift == []
 
 
-def test_another_interval_replaces_the_block_in_its_place(one_machine: Sandbox) -> None:
-    one_machine.add_prometheus()
-    assert one_machine.apply(JOB).code == 0
+def test_another_interval_replaces_the_block_in_its_place(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    assert machine.apply(JOB).code == 0
     slower = parts(servers={"mon1": {"scrape_interval": "30s"}})["mon1-scrape-job"]
-    assert one_machine.apply(slower, "22222222").code == 0
-    assert one_machine.read(CONFIG) == WHOLE.replace("scrape_interval: 5s", "scrape_interval: 30s")
-    assert (one_machine / "fake/loaded").read_bytes() == (one_machine / CONFIG).read_bytes()
+    assert machine.apply(slower, "22222222").code == 0
+    assert machine.read(CONFIG) == WHOLE.replace("scrape_interval: 5s", "scrape_interval: 30s")
+    assert (machine / "fake/loaded").read_bytes() == (machine / CONFIG).read_bytes()
 
 
-def test_a_configuration_broken_since_is_not_reloaded_on_removal(one_machine: Sandbox) -> None:
-    one_machine.add_prometheus()
-    assert one_machine.apply(JOB).code == 0
-    one_machine.write(CONFIG, (one_machine / CONFIG).read_text() + "Broken\n")
-    before = one_machine.files()
-    done = one_machine.remove(JOB)
+def test_a_configuration_broken_since_is_not_reloaded_on_removal(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    assert machine.apply(JOB).code == 0
+    machine.write(CONFIG, (machine / CONFIG).read_text() + "Broken\n")
+    before = machine.files()
+    done = machine.remove(JOB)
     assert done.code == 4
     assert "promtool refuses" in done.err
-    assert one_machine.files() == before
+    assert machine.files() == before

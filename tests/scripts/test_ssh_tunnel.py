@@ -3,7 +3,7 @@
 import pytest
 
 from tests.mocked import HOST_KEY, exporter
-from tests.scripts.sandbox import Sandbox, parts
+from tests.scripts.sandbox import Sandbox, in_each_shell, parts
 
 NAME = "web1-ssh-tunnel"
 TUNNEL = parts()[NAME]
@@ -12,6 +12,7 @@ UNIT = "etc/systemd/system/metrics-tunnel-web1.service"
 HOSTS = "etc/metrics-tunnel/known_hosts/web1"
 
 
+@in_each_shell
 def test_unit_pinned_host_key_and_user_are_there_and_the_unit_starts_at_boot(machine: Sandbox) -> None:
     machine.add_tunnel(LISTEN)
     assert machine.apply(TUNNEL).code == 0
@@ -43,43 +44,43 @@ def test_two_tunnels_share_their_user_and_the_last_one_takes_it_away(machine: Sa
     assert machine.state("etc") == before
 
 
-def test_a_changed_tunnel_is_restarted_once(one_machine: Sandbox) -> None:
-    one_machine.add_tunnel(LISTEN)
-    assert one_machine.apply(TUNNEL).code == 0
-    (one_machine / "fake/calls").unlink()
+def test_a_changed_tunnel_is_restarted_once(machine: Sandbox) -> None:
+    machine.add_tunnel(LISTEN)
+    assert machine.apply(TUNNEL).code == 0
+    (machine / "fake/calls").unlink()
     moved = parts(hosts={"web1": {"connection": {"address": "10.9.9.9"}}})[NAME]
-    assert one_machine.apply(moved).code == 0
-    assert one_machine.calls("restart") == ["systemctl restart metrics-tunnel-web1.service"]
-    assert "metrics-tunnel@10.9.9.9\n" in one_machine.read(UNIT)
+    assert machine.apply(moved).code == 0
+    assert machine.calls("restart") == ["systemctl restart metrics-tunnel-web1.service"]
+    assert "metrics-tunnel@10.9.9.9\n" in machine.read(UNIT)
 
 
 @pytest.mark.parametrize("taken", [LISTEN, "*:19100", "0.0.0.0:19100"])
 def test_a_local_port_that_another_process_owns_is_refused_before_anything_changes(
-    taken: str, one_machine: Sandbox
+    taken: str, machine: Sandbox
 ) -> None:
-    one_machine.write("fake/listeners", f"{taken} 99 nginx\n")
-    before = one_machine.state(times=True)
-    done = one_machine.apply(TUNNEL)
+    machine.write("fake/listeners", f"{taken} 99 nginx\n")
+    before = machine.state(times=True)
+    done = machine.apply(TUNNEL)
     assert done.code == 3
     assert f"{LISTEN} is used by nginx; give the host another listen" in done.err
-    assert one_machine.state(times=True) == before
-    found = one_machine.look(TUNNEL, "mon1")
+    assert machine.state(times=True) == before
+    found = machine.look(TUNNEL, "mon1")
     assert found.refusals == [f"{LISTEN} is used by nginx; give the host another listen"]
 
 
-def test_the_same_port_on_another_loopback_address_is_no_obstacle(one_machine: Sandbox) -> None:
-    one_machine.add_tunnel(LISTEN)
-    one_machine.write("fake/listeners", "127.77.9.9:19100 99 nginx\n")
-    assert one_machine.apply(TUNNEL).code == 0
+def test_the_same_port_on_another_loopback_address_is_no_obstacle(machine: Sandbox) -> None:
+    machine.add_tunnel(LISTEN)
+    machine.write("fake/listeners", "127.77.9.9:19100 99 nginx\n")
+    assert machine.apply(TUNNEL).code == 0
 
 
-def test_a_unit_of_somebody_else_is_refused_untouched(one_machine: Sandbox) -> None:
-    one_machine.write(UNIT, "[Service]\nExecStart=/bin/true\n")
-    before = one_machine.state(times=True)
-    done = one_machine.apply(TUNNEL)
+def test_a_unit_of_somebody_else_is_refused_untouched(machine: Sandbox) -> None:
+    machine.write(UNIT, "[Service]\nExecStart=/bin/true\n")
+    before = machine.state(times=True)
+    done = machine.apply(TUNNEL)
     assert done.code == 3
     assert f"/{UNIT} is not from this stack; move it away" in done.err
-    assert one_machine.state(times=True) == before
+    assert machine.state(times=True) == before
 
 
 @pytest.mark.parametrize("fault", ["enable-fails", "start-fails", "silent"])
@@ -101,6 +102,7 @@ def test_a_tunnel_that_cannot_be_proven_leaves_nothing(fault: str, machine: Sand
     assert machine.apply(TUNNEL).code == 0
 
 
+@in_each_shell
 def test_a_changed_tunnel_that_cannot_be_proven_gives_the_old_one_back(machine: Sandbox) -> None:
     machine.add_tunnel(LISTEN)
     assert machine.apply(TUNNEL).code == 0
@@ -112,6 +114,7 @@ def test_a_changed_tunnel_that_cannot_be_proven_gives_the_old_one_back(machine: 
     assert (machine / "fake/running/metrics-tunnel-web1.service").exists()
 
 
+@in_each_shell
 def test_a_script_that_is_ended_while_it_waits_puts_everything_back(machine: Sandbox) -> None:
     machine.add_tunnel(LISTEN)
     before = machine.files()
@@ -130,10 +133,10 @@ def test_an_exporter_that_is_down_behind_a_tunnel_that_carries_is_health_not_fai
     assert machine.apply(TUNNEL).code == 0
 
 
-def test_every_exporter_of_the_host_must_answer(one_machine: Sandbox) -> None:
+def test_every_exporter_of_the_host_must_answer(machine: Sandbox) -> None:
     both = {"node": exporter(), "postgres": exporter(port=9187, job="postgres")}
-    one_machine.add_tunnel(LISTEN)
-    done = one_machine.apply(parts(hosts={"web1": {"exporters": both}})[NAME])
+    machine.add_tunnel(LISTEN)
+    done = machine.apply(parts(hosts={"web1": {"exporters": both}})[NAME])
     assert done.code == 4
     assert "no scrape through 127.77.0.1:19187" in done.err
 
@@ -151,8 +154,7 @@ def test_every_exporter_of_the_host_must_answer(one_machine: Sandbox) -> None:
         ("override", "metrics-tunnel-web1.service is overridden by"),
     ],
 )
-def test_drift_is_told_in_words_and_heals(hand: str, says: str, one_machine: Sandbox) -> None:
-    machine = one_machine
+def test_drift_is_told_in_words_and_heals(hand: str, says: str, machine: Sandbox) -> None:
     machine.add_tunnel(LISTEN)
     assert machine.apply(TUNNEL).code == 0
     whole = machine.state("etc")
