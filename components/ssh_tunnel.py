@@ -117,7 +117,7 @@ def ssh_tunnel(
     stack = pulumi.get_stack()
     wanted = pulumi.Output.all(host.connection["address"], public_key, host.connection.get("host_key", "")).apply(
         lambda v: desired(
-            stack, host.name, v[0], host.connection.get("port", 22), {"path": key, "public": v[1]}, v[2], forwards
+            stack, host.name, v[0], int(host.connection.get("port", 22)), {"path": key, "public": v[1]}, v[2], forwards
         )
     )
     values = {

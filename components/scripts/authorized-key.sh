@@ -57,7 +57,8 @@ others() { # BLOB BLOB
 
 # sshd's limits for all lines there are.
 dropin() {
-  echo "$DROPIN" | sed "s/@PORTS@/$(grep -o 'permitopen="[^"]*"' $KEYS | cut -d'"' -f2 | sort -u | tr '\n' ' ' | sed 's/ $//')/"
+  P=$(grep -o 'permitopen="[^"]*"' $KEYS | cut -d'"' -f2 | sort -u | tr '\n' ' ' | sed 's/ $//')
+  echo "$DROPIN" | sed "s/@PORTS@/${P:-none}/"
 }
 
 # Prints the settings of the drop-in that sshd would not use.
@@ -114,6 +115,7 @@ restore() {
   if [ -n "$W" ]; then
     put $KEYS 644 "$W"
     put $CONF 644 "$(dropin)"
+    sshd -t || fail "sshd refuses $CONF without our line; see: sshd -t"
     reload_sshd
     [ -z "$B" ] || end_sessions "$B"
     return

@@ -131,11 +131,10 @@ put() { # PATH MODE TEXT
 
 remember() { # PATH
   N=$(($(ls "$UNDO" | wc -l) + 100))
-  mkdir "$UNDO/$N" && printf %s "$1" >"$UNDO/$N/path" || {
-    rm -rf "${UNDO:?}/$N" # half a path must not be put back
-    refuse "cannot write to $STORE (no space?); make room and run again"
+  mkdir "$UNDO/$N" && printf %s "$1" >"$UNDO/$N/path" && { [ ! -e "$1" ] || cp -p "$1" "$UNDO/$N/old"; } || {
+    rm -rf "${UNDO:?}/$N" # half a path or half a copy must not be put back
+    refuse "cannot copy $1 to $STORE (no space?); make room and run again"
   }
-  [ ! -e "$1" ] || cp -p "$1" "$UNDO/$N/old" || refuse "cannot copy $1 to $STORE (no space?); make room and run again"
 }
 
 put_back() {

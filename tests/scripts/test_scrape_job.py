@@ -256,3 +256,21 @@ def test_a_configuration_broken_since_is_not_reloaded_on_removal(machine: Sandbo
     assert done.code == 4
     assert "promtool refuses" in done.err
     assert machine.files() == before
+
+
+def test_a_copy_that_breaks_off_is_never_put_back(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    before = machine.files()
+    (machine / "usr/bin/cp").unlink()
+    machine.write(
+        "usr/bin/cp",
+        '#!/bin/sh\nfor t; do :; done\ncase $t in */old) echo half >"$t"; exit 1 ;; esac\nexec "$REAL/cp" "$@"\n',
+    )
+    (machine / "usr/bin/cp").chmod(0o755)
+    done = machine.apply(JOB)
+    assert done.code
+    assert "make room" in done.err
+    after = {path: what for path, what in machine.files().items() if path != "usr/bin/cp"}
+    assert after == {path: what for path, what in before.items() if path != "usr/bin/cp"}
+    (machine / "usr/bin/cp").write_text('#!/bin/sh\nexec "$REAL/cp" "$@"\n')
+    assert machine.apply(JOB).code == 0
