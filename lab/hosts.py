@@ -294,7 +294,7 @@ def _own_run() -> None:
 
 
 def _enough_watches(hosts: int) -> None:
-    """Raise the kernel's limit of inotify instances, which all hosts share: a systemd and a Prometheus use several each.
+    """Raise the kernel's limit of inotify instances, which all hosts share; each systemd and Prometheus uses several.
 
     Without one, Prometheus does not see its target files, and says so only in its log.
     """
