@@ -110,5 +110,5 @@ check() {
   [ -z "$W" ] || echo "exporter listens on $W"
   [ "$(own_command)" = "$(kept command)" ] || echo "the command of $U was changed"
   W=$(asked)
-  [ "$W" = "$(kept asked)" ] || echo "environment asks for another listener ($W); it is overruled"
+  [ -z "$W" ] || [ "$W" = "$(kept asked)" ] || echo "environment asks for another listener ($W); it is overruled"
 }
