@@ -28,7 +28,7 @@ ExecStart=/usr/bin/ssh -NTF none -oIdentitiesOnly=yes -oIdentityFile=${{CREDENTI
 -oStrictHostKeyChecking=yes -oHostKeyAlias={host} -oUpdateHostKeys=no -oBatchMode=yes -oExitOnForwardFailure=yes \
 -oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=2 -p {port} {forwards} -- metrics-tunnel@{address}
 LoadCredential=key:{key}
-SetCredential=known_hosts:{host} {host_key}
+LoadCredential=known_hosts:/etc/metrics-tunnel/known_hosts/{host}
 NoNewPrivileges=yes
 CapabilityBoundingSet=
 SecureBits=noroot-locked
@@ -99,10 +99,9 @@ def desired(
         address=address,
         port=port,
         key=key["path"],
-        host_key=host_key,
         forwards=" ".join(f"-L {forward.listen}:127.0.0.1:{forward.port}" for forward in forwards),
     )
-    return {"UNIT_FILE": unit}
+    return {"UNIT_FILE": unit, "HOST_KEY": host_key}
 
 
 def ssh_tunnel(
@@ -112,7 +111,7 @@ def ssh_tunnel(
     stack = pulumi.get_stack()
     wanted = pulumi.Output.all(host.connection["address"], public_key, host.connection.get("host_key", "")).apply(
         lambda v: desired(
-            stack, host.name, v[0], host.connection.get("port", 22), {"path": key, "public": v[1]}, v[2], forwards
+            stack, host.name, v[0], int(host.connection.get("port", 22)), {"path": key, "public": v[1]}, v[2], forwards
         )
     )
     values = {
@@ -125,6 +124,6 @@ def ssh_tunnel(
         script="ssh-tunnel",
         machine=server,
         values=values,
-        late={"UNIT_FILE": wanted["UNIT_FILE"]},
+        late={name: wanted[name] for name in ("UNIT_FILE", "HOST_KEY")},
         offline=host.offline,
     )

@@ -201,6 +201,7 @@ class Lab:
         """Boot hosts, all of them where none is named, and wait until they are up."""
         chosen = hosts or tuple(self.hosts.values())
         _own_run()
+        _enough_watches(len(self.hosts))
         for host in chosen:
             host.start()
         for host in chosen:
@@ -290,3 +291,14 @@ def _own_run() -> None:
     if not (folder / "system").is_dir() and not os.path.ismount(folder):
         folder.mkdir(exist_ok=True)
         _do("mount", "-t", "tmpfs", "tmpfs", str(folder))
+
+
+def _enough_watches(hosts: int) -> None:
+    """Raise the kernel's limit of inotify instances, which all hosts share; each systemd and Prometheus uses several.
+
+    Without one, Prometheus does not see its target files, and says so only in its log.
+    """
+    limit, needed = Path("/proc/sys/fs/inotify/max_user_instances"), 128 + 32 * hosts
+    if int(limit.read_text()) < needed:
+        print(f"raising fs.inotify.max_user_instances to {needed} on this machine, until it boots again")
+        limit.write_text(str(needed))

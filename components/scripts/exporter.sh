@@ -61,11 +61,19 @@ prove() {
   [ -z "$(wide)" ] || fail "exporter listens beyond loopback: $(wide)"
 }
 
-answers() { http_get http://127.0.0.1:$PORT$METRICS | grep -q '[^[:space:]]'; }
+answers() { http_get http://127.0.0.1:$PORT$METRICS | grep -q '[a-z]'; }
 
 wide() { listeners | awk '$4!~/^(127\.|\[::1\])/{print $4}'; }
 
+# Listen flags that the unit's environment files ask for; the drop-in overrules them.
+asked() {
+  systemctl cat $U | sed -n 's/^EnvironmentFile=-*//p' | while read -r F; do
+    grep -Ho -e '--*web.listen-address[= ][^" ]*' $F 2>/dev/null || :
+  done
+}
+
 record() {
+  keep asked "$(asked)"
   keep command "$C"
   manifest $DROPIN
 }
@@ -99,12 +107,5 @@ check() {
   [ -z "$W" ] || echo "exporter listens on $W"
   [ "$(own_command)" = "$(kept command)" ] || echo "the command of $U was changed"
   W=$(asked)
-  [ -z "$W" ] || echo "environment asks for another listener ($W); it is overruled"
-}
-
-# Listen flags that the unit's environment files ask for since we were last told of them.
-asked() {
-  systemctl cat $U | sed -n 's/^EnvironmentFile=-*//p' | while read -r F; do
-    find "$F" -newer "$RECEIPT/command" -exec grep -H -o -e '--*web.listen-address[= ][^" ]*' {} + 2>/dev/null || :
-  done
+  [ -z "$W" ] || [ "$W" = "$(kept asked)" ] || echo "environment asks for another listener ($W); it is overruled"
 }

@@ -9,7 +9,7 @@ main() { # apply OWNER GENERATION | remove OWNER
   begin
   trap finish EXIT
   trap 'exit 143' HUP INT TERM
-  [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ] || fail "needs root and a running systemd; log in as root, or as a user with sudo"
+  [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ] || fail "needs root and a running systemd; log in as root or with sudo"
   L=/run/metrics-tunnel.lock
   exec 9>>$L
   flock -w 60 9 || fail "another run holds the lock ($(cat $L)); wait and run again"
@@ -57,8 +57,7 @@ fail() {
 
 finish() {
   E=$?
-  trap - EXIT
-  trap '' HUP INT TERM
+  trap '' EXIT HUP INT TERM
   set +e
   if [ $E != 0 ]; then
     SAID=${SAID:-stopped at $STEP; mend what is said above, run again}
@@ -95,16 +94,18 @@ kept() { cat $RECEIPT/$1 2>/dev/null || :; }
 # Replaces a file whole, mode and owner too; sets CHANGED where the text differs, else keeps its time.
 put() { # PATH TEXT
   remember $1
-  printf '%s\n' "$2" >$1.mt-new
+  { printf '%s\n' "$2" >$1.mt-new; } 2>/dev/null || full $1
   cmp -s $1.mt-new $1 && touch -r $1 $1.mt-new || CHANGED=1
   mv -fT $1.mt-new $1
 }
 
-# For put_back: it needs no space then.
+# For finish: to put it back needs no space. Half a copy must not be put back.
 remember() { # PATH
-  [ ! -e $1 ] || cp -aT $1 $1.mt-old || { rm -r $1.mt-old && false; }
+  [ ! -e $1 ] || cp -aT $1 $1.mt-old 2>/dev/null || { rm -f $1.mt-old && full $1; }
   UNDO="$UNDO $1"
 }
+
+full() { fail "cannot write $1; see: df -h, mount"; }
 
 # Of these files, into the receipt.
 manifest() { keep manifest "$(stat -c '%a %U %n' "$@" && sha256sum "$@")"; }

@@ -16,7 +16,7 @@ find_prometheus() {
   *[!0-9]*) fail "two Prometheus run here; say which: service" ;;
   esac
   UNIT=$(unit_of $PID)
-  [ -n "$UNIT" ] || fail "Prometheus (pid $PID) is no systemd service; others are not served"
+  [ -n "$UNIT" ] || fail "Prometheus (pid $PID) is no systemd service; run it as one"
   if [ -z "$URL" ]; then
     W=$(flag web.listen-address)
     W=${W:-:9090}
@@ -41,11 +41,11 @@ preflight() {
   valid "$CONFIG" || fail "$CONFIG is invalid already: $W"
   case $(grep -ac "$BEGIN" "$CONFIG"),$(block | tail -n 1) in
   0, | 1,*"# END metrics-tunnel $STACK") ;;
-  *) fail "$CONFIG: the marks of metrics-tunnel $STACK are damaged; repair them or delete its block" ;;
+  *) fail "$CONFIG: the marks of metrics-tunnel $STACK are damaged; delete its block" ;;
   esac
   case $(sed -n 's/#.*//;s/[[:space:]]*$//;/^scrape_configs:/p' "$CONFIG") in
   '' | scrape_configs:) ;;
-  *) fail "$CONFIG: scrape_configs is no block list; write its items on lines of their own" ;;
+  *) fail "$CONFIG: scrape_configs is no block list; give each item a line" ;;
   esac
 }
 

@@ -1,20 +1,23 @@
 #!/bin/sh
 # On a server: the hardened unit that carries a host's scrapes. Proves itself by a real scrape.
-# Values: HOST, UNIT_FILE (text), LISTENS (address:port/path ...).
+# Values: HOST, HOST_KEY (type and key), UNIT_FILE (text), LISTENS (address:port/path ...).
 
 paths() {
   UNIT=metrics-tunnel-$HOST.service
-  F=/etc/systemd/system/$UNIT
+  J="journalctl -u $UNIT"
+  D=/etc/systemd/system
+  F=$D/$UNIT
+  H=/etc/metrics-tunnel/known_hosts/$HOST
 }
 
 preflight() {
   paths
-  [ ! -f $F ] || grep -q "stack $STACK;" $F || fail "$F is another stack's; rename the host in one of them"
+  [ ! -f $F ] || grep -q "stack $STACK;" $F || fail "$F is another stack's; rename the host"
   P=$(shows $UNIT MainPID)
   for L in $LISTENS; do
     L=${L%%/*}
     # A wildcard listener owns the port on every loopback address.
-    W=$(ss -Hltnp "sport = :${L##*:}" | grep -v "pid=$P," | awk -v a=$L '$4==a||$4~/^(\*|0\.0\.0\.0):/')
+    W=$(ss -Hltnp "sport = :${L##*:}" | grep -v "pid=$P," | awk -v a=$L '$4==a||$4~/^(\*|0.0.0.0|\[::]):/')
     W=${W#*\"}
     [ -z "$W" ] || fail "$L is used by ${W%%\"*}; give the host another listen"
   done
@@ -23,6 +26,8 @@ preflight() {
 change() {
   CHANGED=
   getent passwd metrics-tunnel-ssh >/dev/null || useradd -r -M -d /nonexistent -s /usr/sbin/nologin metrics-tunnel-ssh
+  mkdir -p ${H%/*}
+  put $H "$HOST $HOST_KEY"
   put $F "$UNIT_FILE"
   # What overrides our unit is drift: it goes for good, and is only put back where this apply fails.
   if [ -e $F.d ]; then
@@ -33,22 +38,20 @@ change() {
   systemctl daemon-reload
   systemctl -q enable $UNIT
   START=$(date +%s)
-  [ -z "$CHANGED" ] && systemctl is-active -q $UNIT || systemctl restart $UNIT || fail "$UNIT does not start; see: journalctl -u $UNIT"
+  [ -z "$CHANGED" ] && systemctl is-active -q $UNIT || systemctl restart $UNIT || fail "$UNIT does not start; see: $J"
 }
 
 # A target that is down is health: the far side let the forward through and nobody answered it there.
 prove() {
   flock -u 9
   for L in $LISTENS; do
-    poll 20 carries || fail "no scrape through ${L%%/*}: $(journal -n 30 | grep -v '^\(Start\|Stop\|metrics-\)' | tail -n 1); see: journalctl -u $UNIT"
+    poll 20 carries || fail "no scrape through ${L%%/*}: $($J -qo cat -n 1 _TRANSPORT=stdout); see: $J"
   done
 }
 
-carries() { http_get http://$L | grep -q '[^[:space:]]' || journal --since @$START | grep -q 'connect failed: Connection refused'; }
+carries() { http_get http://$L | grep -q '[a-z]' || $J -qo cat --since @$START | grep -q 'connect failed: Connection refused'; }
 
-journal() { journalctl -qo cat -u $UNIT "$@"; }
-
-record() { manifest $F; }
+record() { manifest $F $H; }
 
 undo() {
   systemctl daemon-reload
@@ -58,10 +61,11 @@ undo() {
 restore() {
   paths
   systemctl stop $UNIT || :
-  rm -f $F /etc/systemd/system/multi-user.target.wants/$UNIT
+  rm -f $H $F $D/multi-user.target.wants/$UNIT
   systemctl daemon-reload
   systemctl reset-failed $UNIT 2>/dev/null || :
-  grep -qs . /etc/systemd/system/metrics-tunnel-*.service || poll 5 "userdel metrics-tunnel-ssh" || :
+  rmdir -p ${H%/*} 2>/dev/null || :
+  grep -qs . $D/metrics-tunnel-*.service || poll 5 "userdel metrics-tunnel-ssh" || :
 }
 
 present() {

@@ -84,7 +84,7 @@ DRIFTS = [
     ),
     Drift("private-key-deleted", "mon1", "rm /etc/metrics-tunnel/keys/*-1", "mon1-keypair", "is missing"),
     Drift("private-key-readable-by-all", "mon1", "chmod 644 /etc/metrics-tunnel/keys/*-1", "mon1-keypair", "mode.*644"),
-    _tunnel("pinned-host-key-edited", f"sed -i 's/^SetCred.*/&x/' /etc/systemd/system/{UNIT}; {_RELOAD}", "edited"),
+    _tunnel("pinned-host-key-edited", "echo x >>/etc/metrics-tunnel/known_hosts/web1", "known_hosts/web1 was edited"),
     _job("job-block-removed", _WITHOUT_BLOCK, "block is missing"),
     _job("job-block-edited", f"sed -i s/sample_limit:.*/sample_limit:\\ 7/ {PROMETHEUS}", "block .* edited"),
     _target("target-file-edited", f"sed -i s/19100/19101/ {TARGETS}", "web1.json was edited"),

@@ -72,7 +72,7 @@ SAID = {
     "badkey": r"host key mismatch",
     "gone": r"dial tcp \S+:22: connect: no route to host",
     "nosysd": r"nosysd authorized-key.*a running systemd",
-    "full": r"full authorized-key.*run again; its old state is restored",
+    "full": r"full authorized-key.*(cannot write|run again).*its old state is restored",
     "locked": r"locked authorized-key.*another run holds the lock.*run again",
     "picky": r"picky exporter-9100: .*old state is restored",
     "invalid": FORESEEN["invalid"],

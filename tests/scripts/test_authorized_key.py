@@ -287,3 +287,11 @@ def test_another_key_under_the_same_name_replaces_the_line(machine: Sandbox) -> 
     assert machine.run(stdin, "apply", KEY.owner, "22222222").code == 0
     assert machine.read(KEYS) == f"{OPTIONS} {new} metrics-tunnel-test-mon1-1\n"
     assert machine.look(KEY, "web1").drift == []
+
+
+def test_a_line_of_somebody_else_that_is_left_alone_keeps_sshds_limits_valid(machine: Sandbox) -> None:
+    machine.write(KEYS, FOREIGN)
+    assert machine.apply(KEY).code == 0
+    assert machine.remove(KEY).code == 0
+    assert machine.read(KEYS) == FOREIGN
+    assert "\nPermitOpen none\n" in machine.read(CONF)

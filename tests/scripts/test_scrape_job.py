@@ -22,7 +22,7 @@ CONFIGS = {
     "a stray end": b"# END metrics-tunnel test\nglobal: {}\n",
     "empty": b"",
 }
-MARKS = "the marks of metrics-tunnel test are damaged; repair them or delete its block"
+MARKS = "the marks of metrics-tunnel test are damaged; delete its block"
 WHOLE = """\
 # Mine.
 global:
@@ -124,8 +124,8 @@ def test_what_the_user_edits_meanwhile_is_kept_on_removal(machine: Sandbox) -> N
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        (b"scrape_configs: []\n", "scrape_configs is no block list; write its items"),
-        (b"scrape_configs: [{job_name: a}]\n", "scrape_configs is no block list; write its items"),
+        (b"scrape_configs: []\n", "scrape_configs is no block list; give each"),
+        (b"scrape_configs: [{job_name: a}]\n", "scrape_configs is no block list; give each"),
         (b"# BEGIN metrics-tunnel test\nglobal: {}\n", MARKS),
         (b"# BEGIN metrics-tunnel test\n# END metrics-tunnel test\n" * 2, MARKS),
         (b"Broken\n", "prometheus.yml: yaml: Broken"),
@@ -258,3 +258,21 @@ def test_a_configuration_broken_since_is_not_reloaded_on_removal(machine: Sandbo
     assert done.code == 3
     assert "promtool refuses" in done.err
     assert machine.files() == before
+
+
+def test_a_copy_that_breaks_off_is_never_put_back(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    before = machine.files()
+    (machine / "usr/bin/cp").unlink()
+    machine.write(
+        "usr/bin/cp",
+        '#!/bin/sh\nfor t; do :; done\ncase $t in *.mt-old) echo half >"$t"; exit 1 ;; esac\nexec "$REAL/cp" "$@"\n',
+    )
+    (machine / "usr/bin/cp").chmod(0o755)
+    done = machine.apply(JOB)
+    assert done.code
+    assert "see: df -h" in done.err
+    after = {path: what for path, what in machine.files().items() if path != "usr/bin/cp"}
+    assert after == {path: what for path, what in before.items() if path != "usr/bin/cp"}
+    (machine / "usr/bin/cp").write_text('#!/bin/sh\nexec "$REAL/cp" "$@"\n')
+    assert machine.apply(JOB).code == 0

@@ -9,14 +9,15 @@ NAME = "web1-ssh-tunnel"
 TUNNEL = parts()[NAME]
 LISTEN = "127.77.0.1:19100"
 UNIT = "etc/systemd/system/metrics-tunnel-web1.service"
+HOSTS = "etc/metrics-tunnel/known_hosts/web1"
 
 
 @in_each_shell
 def test_unit_pinned_host_key_and_user_are_there_and_the_unit_starts_at_boot(machine: Sandbox) -> None:
     machine.add_tunnel(LISTEN)
     assert machine.apply(TUNNEL).code == 0
+    assert machine.read(HOSTS) == f"web1 {HOST_KEY}\n"
     unit = machine.read(UNIT)
-    assert f"SetCredential=known_hosts:web1 {HOST_KEY}\n" in unit
     assert "-L 127.77.0.1:19100:127.0.0.1:9100 -- metrics-tunnel@10.0.0.20\n" in unit
     assert "LoadCredential=key:/etc/metrics-tunnel/keys/metrics-tunnel-test-mon1-1\n" in unit
     assert "User=metrics-tunnel-ssh\n" in unit
@@ -53,7 +54,7 @@ def test_a_changed_tunnel_is_restarted_once(machine: Sandbox) -> None:
     assert "metrics-tunnel@10.9.9.9\n" in machine.read(UNIT)
 
 
-@pytest.mark.parametrize("taken", [LISTEN, "*:19100", "0.0.0.0:19100"])
+@pytest.mark.parametrize("taken", [LISTEN, "*:19100", "0.0.0.0:19100", "[::]:19100"])
 def test_a_local_port_that_another_process_owns_is_refused_before_anything_changes(
     taken: str, machine: Sandbox
 ) -> None:
@@ -78,14 +79,14 @@ def test_a_unit_of_somebody_else_is_refused_untouched(machine: Sandbox) -> None:
     before = machine.state(times=True)
     done = machine.apply(TUNNEL)
     assert done.code == 3
-    assert f"/{UNIT} is another stack's; rename the host in one of them" in done.err
+    assert f"/{UNIT} is another stack's; rename the host" in done.err
     assert machine.state(times=True) == before
 
 
 @pytest.mark.parametrize("fault", ["enable-fails", "start-fails", "silent"])
 def test_a_tunnel_that_cannot_be_proven_leaves_nothing(fault: str, machine: Sandbox) -> None:
     machine.add_tunnel(LISTEN)
-    machine.write("fake/journal", "Started x\nssh: connect to host 10.0.0.20 port 22: No route to host\n")
+    machine.write("fake/journal", "ssh: connect to host 10.0.0.20 port 22: No route to host\n")
     machine.write(f"fake/{fault}", "")
     before = machine.files()
     done = machine.apply(TUNNEL)
@@ -147,7 +148,7 @@ def test_every_exporter_of_the_host_must_answer(machine: Sandbox) -> None:
     [
         ("edit", "metrics-tunnel-web1.service was edited"),
         ("mode", "metrics-tunnel-web1.service has mode and owner 666 root instead of 644 root"),
-        ("host key", "metrics-tunnel-web1.service was edited"),
+        ("host key", "/etc/metrics-tunnel/known_hosts/web1 was edited"),
         ("disable", "metrics-tunnel-web1.service is not enabled"),
         ("stop", "metrics-tunnel-web1.service is stopped"),
         ("mask", "metrics-tunnel-web1.service is masked"),
@@ -165,7 +166,7 @@ def test_drift_is_told_in_words_and_heals(hand: str, says: str, machine: Sandbox
         case "mode":
             (machine / UNIT).chmod(0o666)
         case "host key":
-            machine.edit(UNIT, "known_hosts:web1", "known_hosts:web2")
+            machine.edit(HOSTS, "web1", "web2")
         case "disable":
             (machine / "etc/systemd/system/multi-user.target.wants/metrics-tunnel-web1.service").unlink()
         case "stop":

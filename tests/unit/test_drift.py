@@ -1,0 +1,132 @@
+"""What a machine says of its parts, and one connection for all who ask in the same moment."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from components.drift import Finding, Observer, Question, generation, parse
+from components.machine import Machine
+
+END = "metrics-tunnel\tend\n"
+
+
+class Fake(Machine):
+    """A machine that answers from a list, in turn."""
+
+    def __init__(self, name: str, *answers: str | Exception) -> None:
+        super().__init__(name, {"address": "10.0.0.1", "insecure_host_key": True})
+        self.answers = list(answers)
+        self.scripts: list[str] = []
+
+    async def ask(self, script: str, plain: Mapping[str, Any]) -> str:
+        """Answer."""
+        assert plain == {"address": "10.0.0.1"}
+        self.scripts.append(script)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def question(part: str) -> Question:
+    return Question(part, "scrape-config", f"s.{part}.1", {"MACHINE": "m", "PART": part, "STACK": "s"})
+
+
+async def all_of(observer: Observer, machine: Machine, *parts: str) -> list[Finding | None]:
+    asked = [observer.find(machine, {"address": "10.0.0.1"}, question(part)) for part in parts]
+    return list(await asyncio.gather(*asked))
+
+
+def test_parts_that_ask_in_one_moment_share_one_connection_and_get_each_its_own() -> None:
+    machine = Fake("m", f"metrics-tunnel\ta\tgeneration\t1\nmetrics-tunnel\tb\tdrift\tgone\n{END}")
+    found = asyncio.run(all_of(Observer(), machine, "a", "b", "c"))
+    assert found == [Finding("1"), Finding(None, ["gone"]), Finding()]
+    assert len(machine.scripts) == 1
+    assert [part for part in "abc" if f"PART={part}\n" in machine.scripts[0]] == ["a", "b", "c"]
+
+
+def test_two_machines_are_asked_at_the_same_time() -> None:
+    both = asyncio.Event()
+
+    class Waiting(Fake):
+        async def ask(self, script: str, plain: Mapping[str, Any]) -> str:
+            """Answer once the other one is asked too."""
+            others.append(self.name)
+            if len(others) == 2:
+                both.set()
+            await asyncio.wait_for(both.wait(), 2)
+            return await super().ask(script, plain)
+
+    others: list[str] = []
+    machines = [Waiting("m", END), Waiting("n", END)]
+
+    async def run() -> None:
+        observer = Observer()
+        await asyncio.gather(*(all_of(observer, machine, "a") for machine in machines))
+
+    asyncio.run(run())
+    assert sorted(others) == ["m", "n"]
+
+
+def test_a_part_that_asks_later_is_asked_for_again_by_itself() -> None:
+    machine = Fake("m", END, f"metrics-tunnel\tb\tgeneration\t2\n{END}")
+
+    async def run() -> list[list[Finding | None]]:
+        observer = Observer()
+        return [await all_of(observer, machine, "a"), await all_of(observer, machine, "b")]
+
+    assert asyncio.run(run()) == [[Finding()], [Finding("2")]]
+    assert ["PART=a\n" in script for script in machine.scripts] == [True, False]
+
+
+@pytest.mark.parametrize("error", [OSError("refused"), TimeoutError(), "metrics-tunnel\ta\tgeneration\t1\n"])
+def test_all_parts_of_a_machine_that_cannot_be_asked_find_nothing(
+    error: Exception | str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert asyncio.run(all_of(Observer(), Fake("m", error), "a", "b")) == [None, None]
+    said = capsys.readouterr().err
+    assert said.count("m: cannot look at it") == 1
+    assert any(why in said for why in ("(refused)", "(TimeoutError)", "(the answer was cut short)"))
+
+
+def test_an_error_of_our_own_is_not_taken_for_an_unreachable_machine() -> None:
+    with pytest.raises(KeyError):
+        asyncio.run(all_of(Observer(), Fake("m", KeyError("ours")), "a"))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (END, {}),
+        (f"motd\n\n{END}logout\n", {}),
+        (f"metrics-tunnel\ta\tgeneration\tx\r\n{END}", {"a": Finding("x")}),
+        (f"metrics-tunnel\ta\tdrift\tone\nmetrics-tunnel\ta\tdrift\ttwo\n{END}", {"a": Finding(None, ["one", "two"])}),
+        (f"metrics-tunnel\ta\trefuse\tno\n{END}", {"a": Finding(None, [], ["no"])}),
+        (f"metrics-tunnel\ta\tdrift\tx\ty\n{END}", {}),
+        (f"other\ta\tdrift\tx\n{END}", {}),
+    ],
+)
+def test_lines_of_ours_are_read_and_others_passed_over(text: str, found: dict[str, Finding]) -> None:
+    assert parse(text) == found
+
+
+@pytest.mark.parametrize(
+    "text", ["", "metrics-tunnel\ta\tgeneration\t1\n", "metrics-tunnel\ten", "metrics-tunnel end\n"]
+)
+def test_an_answer_without_its_end_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="cut short"):
+        parse(text)
+
+
+def test_only_a_recorded_generation_without_drift_is_kept() -> None:
+    said: list[str] = []
+    assert generation(Finding("abc"), said.append) == "abc"
+    assert generation(Finding("abc", [], ["busy"]), said.append) == "abc"
+    for finding in (None, Finding(), Finding("abc", ["edited"]), Finding(None, ["gone"])):
+        token = generation(finding, said.append)
+        assert token != "abc"
+        assert len(token) == 8
+        int(token, 16)
+    assert said == ["`pulumi up` would refuse: busy", "edited", "gone"]

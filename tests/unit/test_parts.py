@@ -1,0 +1,167 @@
+"""What each part wants on its machine, as whole texts: a changed unit, line or job is a readable difference here."""
+
+import json
+
+import pytest
+
+from components import authorized_key, exporter, keypair, scrape_config, scrape_job, ssh_tunnel
+from components.scrape_config import Target
+from components.ssh_tunnel import Forward
+
+KEY = {
+    "path": "/etc/metrics-tunnel/keys/metrics-tunnel-prod-mon1-1",
+    "public": "ssh-ed25519 AAAA metrics-tunnel-prod-mon1-1",
+}
+UNIT = """\
+# Managed by metrics-tunnel, stack prod; key 909f3a819fda6d49
+[Unit]
+Description=SSH tunnel to web1
+Wants=network-online.target
+After=network-online.target nss-lookup.target
+StartLimitIntervalSec=0
+[Service]
+Type=exec
+Restart=always
+RestartSec=5
+User=metrics-tunnel-ssh
+UMask=0077
+ExecStart=/usr/bin/ssh -NTF none -oIdentitiesOnly=yes -oIdentityFile=${CREDENTIALS_DIRECTORY}/key \
+-oUserKnownHostsFile=${CREDENTIALS_DIRECTORY}/known_hosts -oGlobalKnownHostsFile=/dev/null \
+-oStrictHostKeyChecking=yes -oHostKeyAlias=web1 -oUpdateHostKeys=no -oBatchMode=yes -oExitOnForwardFailure=yes \
+-oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=2 -p 2222 \
+-L 127.77.0.1:19100:127.0.0.1:9100 -L 127.77.0.1:19187:127.0.0.1:9187 -- metrics-tunnel@web1.example.org
+LoadCredential=key:/etc/metrics-tunnel/keys/metrics-tunnel-prod-mon1-1
+LoadCredential=known_hosts:/etc/metrics-tunnel/known_hosts/web1
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+SecureBits=noroot-locked
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateUsers=yes
+PrivateIPC=yes
+PrivateMounts=yes
+ProtectSystem=strict
+ProtectHome=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+ProtectProc=invisible
+ProcSubset=pid
+RestrictAddressFamilies=AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RemoveIPC=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources @setuid @keyring @memlock
+NoExecPaths=/
+ExecPaths=/usr/bin/ssh /usr/lib /lib -/lib64
+InaccessiblePaths=-/boot -/srv -/media -/mnt -/var/lib -/run/dbus
+TasksMax=8
+MemoryMax=64M
+LimitCORE=0
+OOMScoreAdjust=-200
+[Install]
+WantedBy=multi-user.target"""
+BLOCK = """\
+- job_name: metrics-tunnel-prod
+  scrape_interval: 15s
+  scrape_timeout: 10s
+  honor_labels: false
+  follow_redirects: false
+  sample_limit: 50000
+  body_size_limit: 32MB
+  label_limit: 64
+  label_value_length_limit: 4096
+  file_sd_configs:
+    - files: [/etc/metrics-tunnel/targets/prod/*.json]"""
+WRAPPER = (
+    "f=web.listen-address;s=;for a;do shift;case $$s:$$a in x:*)s=;; :-$$f|:--$$f)s=x;; :-$$f=*|:--$$f=*);; "
+    '*)set -- "$$@" "$$a";;esac;done;exec "$$@" --$$f=127.0.0.1:9187'
+)
+
+
+def test_a_key_is_named_by_stack_server_and_rotation() -> None:
+    assert keypair.desired("prod", "mon1", 2) == {
+        "KEY": "/etc/metrics-tunnel/keys/metrics-tunnel-prod-mon1-2",
+        "COMMENT": "metrics-tunnel-prod-mon1-2",
+    }
+
+
+def test_a_key_line_forwards_to_one_exporter_and_does_nothing_else() -> None:
+    assert authorized_key.line("K", [9100], []) == (
+        'restrict,port-forwarding,permitopen="127.0.0.1:9100",permitlisten="localhost:1",command="/bin/false" K'
+    )
+
+
+def test_a_key_line_names_every_port_and_where_its_tunnels_come_from() -> None:
+    assert authorized_key.line("K", [9100, 9187], ["10.0.0.10", "10.1.0.0/16"]) == (
+        'restrict,port-forwarding,permitopen="127.0.0.1:9100",permitopen="127.0.0.1:9187",permitlisten="localhost:1",'
+        'command="/bin/false",from="10.0.0.10,10.1.0.0/16" K'
+    )
+
+
+def test_a_tunnel_is_this_unit_and_this_pinned_host_key() -> None:
+    forwards = [Forward("127.77.0.1:19100", 9100), Forward("127.77.0.1:19187", 9187, "/m")]
+    wanted = ssh_tunnel.desired("prod", "web1", "web1.example.org", 2222, KEY, "ssh-ed25519 BBBB", forwards)
+    assert wanted == {"UNIT_FILE": UNIT, "HOST_KEY": "ssh-ed25519 BBBB"}
+
+
+@pytest.mark.parametrize("address", ["10.0.0.21", "fe80::1", "2001:db8::7", "web1", "a-b.example.org"])
+def test_a_tunnel_goes_to_any_kind_of_address(address: str) -> None:
+    wanted = ssh_tunnel.desired("prod", "web1", address, 22, KEY, "k", [])
+    assert f" -- metrics-tunnel@{address}\n" in wanted["UNIT_FILE"]
+
+
+@pytest.mark.parametrize("address", ["", ".", "a..b", "-a", "a;b", "a\nExecStartPre=x", "a%i", "$HOME", "a\tb", "a b"])
+def test_an_address_that_another_resource_gives_is_checked_before_it_stands_in_a_unit(address: str) -> None:
+    with pytest.raises(ValueError, match=r"web1: address .* is no host name or IP address"):
+        ssh_tunnel.desired("prod", "web1", address, 22, KEY, "k", [])
+
+
+def test_a_job_reads_the_stacks_own_folder_and_bounds_what_a_target_may_say() -> None:
+    assert scrape_job.desired("prod", "15s", "10s") == {
+        "JOB": "metrics-tunnel-prod",
+        "BLOCK": BLOCK,
+    }
+
+
+def test_a_hosts_targets_are_json_with_the_hosts_name_as_instance() -> None:
+    targets = [Target("node", "127.77.0.1:19100"), Target("db", "127.77.0.1:19187", "/m")]
+    wanted = scrape_config.desired("web1", {"env": "prod"}, targets)
+    assert wanted["TARGETS"] == (
+        '[{"labels":{"__metrics_path__":"/metrics","env":"prod","instance":"web1","job":"node"},'
+        '"targets":["127.77.0.1:19100"]},'
+        '{"labels":{"__metrics_path__":"/m","env":"prod","instance":"web1","job":"db"},'
+        '"targets":["127.77.0.1:19187"]}]'
+    )
+    assert (
+        wanted["QUERIES"]
+        == "up%7Binstance%3D%22web1%22%2Cjob%3D%22node%22%7D up%7Binstance%3D%22web1%22%2Cjob%3D%22db%22%7D"
+    )
+
+
+def test_a_hosts_labels_cannot_take_the_place_of_its_instance_job_or_path() -> None:
+    labels = {"instance": "x", "job": "x", "__metrics_path__": "x"}
+    wanted = scrape_config.desired("web1", labels, [Target("node", "127.77.0.1:19100")])
+    assert json.loads(wanted["TARGETS"])[0]["labels"] == {
+        "instance": "web1",
+        "job": "node",
+        "__metrics_path__": "/metrics",
+    }
+
+
+def test_an_exporter_is_wrapped_by_this_script() -> None:
+    assert exporter.desired(9187, "/m", "x.service") == {
+        "PORT": "9187",
+        "METRICS": "/m",
+        "SERVICE": "x.service",
+        "WRAPPER": WRAPPER,
+    }
