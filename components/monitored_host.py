@@ -1,6 +1,7 @@
 """A machine whose exporters are scraped through a tunnel from each server."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pulumi
 
@@ -8,14 +9,18 @@ from .args import MonitoredHostArgs
 from .authorized_key import authorized_key
 from .exporter import exporter
 from .machine import Machine
-from .part import make
+from .part import Part, make
 from .prometheus_server import PrometheusServer
 from .scrape_config import Target, scrape_config
 from .ssh_tunnel import Forward, ssh_tunnel
 
 
 class MonitoredHost(pulumi.ComponentResource):
-    """Per server an authorized key, a tunnel and a scrape config; then, last, each exporter goes to loopback."""
+    """Per server an authorized key, a tunnel and a scrape config; then, last, each exporter goes to loopback.
+
+    Of an abandoned host only what lies on it stays declared, untouched, so that the engine learns to forget it; what
+    servers had for it is taken away.
+    """
 
     def __init__(
         self,
@@ -27,32 +32,31 @@ class MonitoredHost(pulumi.ComponentResource):
         super().__init__("metrics-tunnel:index:MonitoredHost", name, None, opts)
         self.args = args
         self.exporters = args["exporters"]
+        self.abandoned = args.get("abandoned", False)
         self.machine = Machine(
             name, args["connection"], detect_drift=args.get("detect_drift", True), offline=args.get("offline", False)
         )
-        scraped = [self._scrape(server, many=len(servers) > 1) for server in servers]
+        scraped = [made for server in servers for made in self._scrape(server, many=len(servers) > 1)]
         for key, one in self.exporters.items():
-            make(
-                exporter(self.machine, key, int(one["port"]), one.get("path", "/metrics"), one.get("unit", "")),
-                self,
-                scraped,
-            )
+            port, path, unit = int(one["port"]), one.get("path", "/metrics"), one.get("unit", "")
+            self._make(exporter(self.machine, key, port, path, unit), scraped)
         self.register_outputs({})
 
-    def _scrape(self, server: PrometheusServer, *, many: bool) -> pulumi.Resource:
+    def _make(self, part: Part, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
+        made: pulumi.Resource = make(replace(part, abandoned=self.abandoned), self, after)
+        return made
+
+    def _scrape(self, server: PrometheusServer, *, many: bool) -> list[pulumi.Resource]:
         exporters = self.exporters.values()
         forwards = [Forward(one["listen"], int(one["port"]), one.get("path", "/metrics")) for one in exporters]
         targets = [Target(one["job"], one["listen"], one.get("path", "/metrics")) for one in exporters]
         ports = [forward.port for forward in forwards]
         public_key = server.public_key
-        line = make(
-            authorized_key(self.machine, server.machine.name, server.rotation, public_key, ports, server.egress),
-            self,
-            [],
-        )
-        tunnel = make(
-            ssh_tunnel(server.machine, self.machine, server.key, public_key, forwards, many=many), self, [line]
-        )
+        key = authorized_key(self.machine, server.machine.name, server.rotation, public_key, ports, server.egress)
+        line = self._make(key, [])
+        if self.abandoned:
+            return []
+        tunnel = ssh_tunnel(server.machine, self.machine, server.key, public_key, forwards, many=many)
+        carries = self._make(tunnel, [line])
         config = scrape_config(server.machine, self.machine, self.args.get("labels", {}), targets, many=many)
-        made: pulumi.Resource = make(config, self, [tunnel, server.job])
-        return made
+        return [self._make(config, [carries, server.job])]

@@ -33,6 +33,8 @@ class Part:
     rotation: int | None = None
     """A part whose artefact differs by rotation is replaced by it."""
     offline: bool = False
+    abandoned: bool = False
+    """Its machine is gone: the resource stays as it is recorded, and is forgotten when it is no longer declared."""
 
 
 def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> Any:
@@ -56,10 +58,14 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
         "triggers": triggers,
         "add_previous_output_in_env": False,
     }
+    if part.abandoned:
+        # Only what never ran would take these: it does nothing then, where it would reach for the machine.
+        del arguments["create"], arguments["update"], arguments["delete"]
     options = pulumi.ResourceOptions(
         parent=parent,
         depends_on=list(after),
         ignore_changes=_ignored(part),
+        retain_on_delete=part.abandoned,
     )
     if machine.local:
         made.append(local.Command(part.name, **arguments, logging=local.Logging.NONE, opts=options))
@@ -77,7 +83,7 @@ def _digest(values: Sequence[Any]) -> str:
 
 
 def _ignored(part: Part) -> list[str]:
-    if part.offline or part.machine.offline:
+    if part.abandoned or part.offline or part.machine.offline:
         return _EVERYTHING
     return [] if part.machine.detect_drift else ["create", "update"]
 

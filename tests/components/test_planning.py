@@ -160,6 +160,19 @@ def test_an_offline_host_is_not_asked_and_nothing_of_it_changes_on_either_machin
         assert not done.resources[name].ignore_changes
 
 
+def test_of_an_abandoned_host_nothing_is_asked_or_run_and_its_servers_forget_it() -> None:
+    done = deploy(fleet({"mon1": {"rotation": 2}}, {"web1": {"abandoned": True}, "db1": {}}), in_sync())
+    assert sorted(name for name, _ in done.asked) == ["db1", "mon1"]
+    for name in ON_HOST:
+        kept = done.resources[name]
+        assert kept.retain_on_delete
+        assert set(kept.ignore_changes) >= {"create", "update", "delete", "stdin", "connection", "triggers"}
+        assert not {"create", "update", "delete"} & kept.inputs.keys(), "what never ran would reach for the machine"
+    assert not {"web1-ssh-tunnel", "web1-scrape-config"} & done.resources.keys()
+    for name in ("mon1-keypair", "db1-exporter-node", "db1-ssh-tunnel"):
+        assert not done.resources[name].retain_on_delete
+
+
 def test_an_offline_server_is_not_asked_and_its_hosts_are() -> None:
     done = deploy(fleet({"mon1": {"offline": True}}), in_sync())
     assert [name for name, _ in done.asked] == ["web1"]
