@@ -59,5 +59,5 @@ def authorized_key(
         machine=host,
         values={"ID": name, "LIMITS": LIMITS},
         late={"LINE": text},
-        rotation=rotation,
+        version=str(rotation),
     )

@@ -24,4 +24,5 @@ def exporter(host: Machine, name: str, port: int, path: str, unit: str) -> Part:
         machine=host,
         values=desired(port, path, unit),
         late={},
+        version=str(port),
     )

@@ -26,5 +26,5 @@ def keypair(machine: Machine, rotation: int, private_key: pulumi.Input[str] | No
         machine=machine,
         values=desired(pulumi.get_stack(), machine.name, rotation),
         late={"PRIVATE_KEY": "" if private_key is None else pulumi.Output.secret(private_key)},
-        rotation=rotation,
+        version=str(rotation),
     )

@@ -8,11 +8,12 @@ import pulumi
 from .args import MonitoredHostArgs
 from .authorized_key import authorized_key
 from .exporter import exporter
+from .login_key import login_key
 from .machine import Machine
 from .part import Part, make
 from .prometheus_server import PrometheusServer
 from .scrape_config import Target, scrape_config
-from .ssh_tunnel import Forward, ssh_tunnel
+from .ssh_tunnel import TUNNEL_USER, Forward, ssh_tunnel
 
 
 class MonitoredHost(pulumi.ComponentResource):
@@ -52,11 +53,15 @@ class MonitoredHost(pulumi.ComponentResource):
         targets = [Target(one["job"], one["listen"], one.get("path", "/metrics")) for one in exporters]
         ports = [forward.port for forward in forwards]
         public_key = server.public_key
-        key = authorized_key(self.machine, server.machine.name, server.rotation, public_key, ports, server.egress)
+        login = self.args.get("login")
+        where = (server.machine.name, server.rotation, public_key, ports, server.egress)
+        key = login_key(self.machine, login, *where) if login else authorized_key(self.machine, *where)
         line = self._make(key, [])
         if self.abandoned:
             return []
-        tunnel = ssh_tunnel(server.machine, self.machine, server.key, public_key, forwards, many=many)
+        tunnel = ssh_tunnel(
+            server.machine, self.machine, server.key, public_key, forwards, login or TUNNEL_USER, many=many
+        )
         carries = self._make(tunnel, [line])
         config = scrape_config(server.machine, self.machine, self.args.get("labels", {}), targets, many=many)
         return [self._make(config, [carries, server.job])]

@@ -30,8 +30,9 @@ class Part:
     machine: Machine
     values: Mapping[str, pulumi.Input[str]]
     late: Mapping[str, pulumi.Input[str]]
-    rotation: int | None = None
-    """A part whose artefact differs by rotation is replaced by it."""
+    version: str = ""
+    """What of its receipt's name may change, such as rotation or port: the resource is replaced then, so that the old
+    one is taken away."""
     offline: bool = False
     abandoned: bool = False
     """Its machine is gone: the resource stays as it is recorded, and is forgotten when it is no longer declared."""
@@ -43,7 +44,7 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
     stack = pulumi.get_stack()
     made: list[pulumi.Resource] = []
     known = {"MACHINE": machine.name, "PART": part.receipt, "STACK": stack, **part.values}
-    triggers = [machine.connection["address"], str(part.rotation or "")]
+    triggers = [machine.connection["address"], part.version]
     owner = pulumi.Output.all(*triggers).apply(lambda given: f"{stack}.{part.name}.{_digest(given)}")
     token = _token(part, known, owner, made)
     text = pulumi.Output.all(token, owner).apply(

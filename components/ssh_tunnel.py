@@ -10,6 +10,7 @@ import pulumi
 from .machine import Machine
 from .part import Part
 
+TUNNEL_USER = "metrics-tunnel"
 _UNIT = """\
 # Managed by metrics-tunnel, stack {stack}; key {key_id}
 [Unit]
@@ -26,7 +27,7 @@ UMask=0077
 ExecStart=/usr/bin/ssh -NTF none -oIdentitiesOnly=yes -oIdentityFile=${{CREDENTIALS_DIRECTORY}}/key \
 -oUserKnownHostsFile=${{CREDENTIALS_DIRECTORY}}/known_hosts -oGlobalKnownHostsFile=/dev/null \
 -oStrictHostKeyChecking=yes -oHostKeyAlias={host} -oUpdateHostKeys=no -oBatchMode=yes -oExitOnForwardFailure=yes \
--oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=2 -p {port} {forwards} -- metrics-tunnel@{address}
+-oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=2 -p {port} {forwards} -- {login}@{address}
 LoadCredential=key:{key}
 LoadCredential=known_hosts:/etc/metrics-tunnel/known_hosts/{host}
 NoNewPrivileges=yes
@@ -84,9 +85,16 @@ def unit_name(host: str) -> str:
 
 
 def desired(
-    stack: str, host: str, address: str, port: int, key: Mapping[str, str], host_key: str, forwards: Sequence[Forward]
+    stack: str,
+    host: str,
+    address: str,
+    port: int,
+    key: Mapping[str, str],
+    host_key: str,
+    forwards: Sequence[Forward],
+    login: str = TUNNEL_USER,
 ) -> dict[str, str]:
-    """Return unit, pinned host key and what to scrape. `key` says `path` on the server and `public` line."""
+    """Return the unit and the pinned host key. `key` says `path` on the server and `public` line."""
     try:
         ipaddress.ip_address(address)
     except ValueError:
@@ -99,19 +107,34 @@ def desired(
         address=address,
         port=port,
         key=key["path"],
+        login=login,
         forwards=" ".join(f"-L {forward.listen}:127.0.0.1:{forward.port}" for forward in forwards),
     )
     return {"UNIT_FILE": unit, "HOST_KEY": host_key}
 
 
 def ssh_tunnel(
-    server: Machine, host: Machine, key: str, public_key: pulumi.Input[str], forwards: Sequence[Forward], *, many: bool
+    server: Machine,
+    host: Machine,
+    key: str,
+    public_key: pulumi.Input[str],
+    forwards: Sequence[Forward],
+    login: str,
+    *,
+    many: bool,
 ) -> Part:
-    """Describe the tunnel from `server` to `host`. `key` is the private key's path on the server."""
+    """Describe the tunnel from `server` to `login` on `host`. `key` is the private key's path on the server."""
     stack = pulumi.get_stack()
     wanted = pulumi.Output.all(host.connection["address"], public_key, host.connection.get("host_key", "")).apply(
         lambda v: desired(
-            stack, host.name, v[0], int(host.connection.get("port", 22)), {"path": key, "public": v[1]}, v[2], forwards
+            stack,
+            host.name,
+            v[0],
+            int(host.connection.get("port", 22)),
+            {"path": key, "public": v[1]},
+            v[2],
+            forwards,
+            login,
         )
     )
     values = {

@@ -10,7 +10,7 @@ from components.drift import Finding, generation, parse
 from components.payload import _LOOKING, assignments, functions, observation, payload, reachable
 from components.ssh_tunnel import Forward, desired
 
-SCRIPTS = ["keypair", "authorized-key", "ssh-tunnel", "scrape-job", "scrape-config", "exporter"]
+SCRIPTS = ["keypair", "authorized-key", "login-key", "ssh-tunnel", "scrape-job", "scrape-config", "exporter"]
 HOSTILE = ["'", '"', "$(id)", "`id`", "a\nb", "\\", "\\'", " -o x", "%h", "é", "", "!x"]
 
 
@@ -123,6 +123,14 @@ def sizes() -> dict[str, int]:
             {
                 "ID": key["COMMENT"],
                 "LIMITS": authorized_key.LIMITS,
+                "LINE": authorized_key.line(public, [9100], ["10.100.100.100"]),
+            },
+        ),
+        "login-key": (
+            f"login-key-deploy-{key['COMMENT']}",
+            {
+                "LOGIN": "deploy",
+                "ID": key["COMMENT"],
                 "LINE": authorized_key.line(public, [9100], ["10.100.100.100"]),
             },
         ),
