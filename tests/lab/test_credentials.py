@@ -16,7 +16,7 @@ from lab.picture import Picture
 from lab.project import Project, settings
 
 # Runs on the lab's server what Pulumi runs on its own machine.
-LOCAL = '#!/bin/sh\nexec nsenter --target={leader} --mount --uts --ipc --net --pid --root --wd /usr/bin/timeout "$@"\n'
+LOCAL = '#!/bin/sh\nexec nsenter --target={leader} --mount --uts --ipc --net --pid --cgroup --root --wd /usr/bin/timeout "$@"\n'
 
 
 @pytest.fixture(scope="module")
