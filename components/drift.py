@@ -1,7 +1,9 @@
 """Drift: what a machine says of its parts, asked once a run, and the generation that makes the engine plan a repair."""
 
 import asyncio
+import contextlib
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +15,7 @@ from .machine import Machine
 from .payload import observation
 
 _MARK = "metrics-tunnel"
+_PATIENCE_SECONDS = 2
 
 
 @dataclass
@@ -60,30 +63,47 @@ def parse(output: str) -> dict[str, Finding]:
     return found
 
 
-class Observer:
-    """Asks each machine once for all parts that ask in one moment; later ones are asked for together again."""
+class _Round:
+    """The questions that one connection to a machine answers."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Machine, list[Question]] = {}
-        self._asked: dict[tuple[Machine, str], asyncio.Future[dict[str, Finding] | None]] = {}
+        self.questions: list[Question] = []
+        self.full = asyncio.Event()
+        self.answer: asyncio.Future[dict[str, Finding] | None]
+
+
+class Observer:
+    """Asks each machine once for all its parts; one that asks much later than the others is asked for by itself."""
+
+    def __init__(self) -> None:
+        self._expected: Counter[Machine] = Counter()
+        self._rounds: dict[Machine, _Round] = {}
+
+    def expect(self, machine: Machine) -> None:
+        """Let the machine's other parts wait for one more: it will ask as soon as the connection is known."""
+        self._expected[machine] += 1
 
     async def find(self, machine: Machine, connection: Mapping[str, Any], question: Question) -> Finding | None:
         """Return what is found of one part; None where the machine cannot be asked (a warning says why)."""
-        self._waiting.setdefault(machine, []).append(question)
-        await asyncio.sleep(0.05)  # the other parts of this machine ask in the same moment
-        waiting = self._waiting.pop(machine, [])
-        if waiting:
-            task = asyncio.ensure_future(self._ask(machine, connection, waiting))
-            for one in waiting:
-                self._asked[machine, one.part] = task
-        found = await self._asked[machine, question.part]
+        together = self._rounds.get(machine)
+        if together is None:
+            together = self._rounds[machine] = _Round()
+            together.answer = asyncio.ensure_future(self._ask(machine, connection, together))
+        together.questions.append(question)
+        if len(together.questions) >= self._expected[machine]:
+            together.full.set()
+        found = await together.answer
         return None if found is None else found.get(question.part, Finding())
 
     async def _ask(
-        self, machine: Machine, connection: Mapping[str, Any], questions: list[Question]
+        self, machine: Machine, connection: Mapping[str, Any], together: _Round
     ) -> dict[str, Finding] | None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(together.full.wait(), _PATIENCE_SECONDS)
+        del self._rounds[machine]
+        asked = [(question.script, question.owner, question.values) for question in together.questions]
         try:
-            return parse(await machine.ask(observation([(q.script, q.owner, q.values) for q in questions]), connection))
+            return parse(await machine.ask(observation(asked), connection))
         except (OSError, TimeoutError, ValueError, asyncssh.Error) as error:
             pulumi.log.warn(
                 f"{machine.name}: cannot look at it ({str(error) or type(error).__name__}); its parts are planned "

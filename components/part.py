@@ -98,6 +98,8 @@ def _token(
     def warn(text: str) -> None:
         pulumi.log.warn(f"{part.machine.name} {part.receipt}: {text}", made[0] if made else None)
 
+    _observer.expect(part.machine)
+
     async def ask(given: Mapping[str, Any]) -> str:
         values = given["values"] | dict.fromkeys(part.late, "")
         question = Question(part.receipt, part.script, given["owner"], values)

@@ -162,9 +162,9 @@ sed -n "1{/ 200 /!q};1,/^\r$/!p" <&3' - "$1" 2>/dev/null
 }
 
 poll() { # SECONDS COMMAND: until it is true
-  for S in $(seq $1); do
-    ! $2 || return 0
-    sleep 1
+  for S in .1 .2 .2 .4 $(yes 1 | head -n $1); do
+    $2 && return
+    sleep $S
   done
   false
 }

@@ -37,7 +37,7 @@ flag() { tr '\0' '\n' </proc/$PID/cmdline | sed -n "s/^--*$1=//p;/^--*$1\$/{n;p;
 
 preflight() {
   find_prometheus
-  command -v promtool >/dev/null || fail "no promtool here; install it beside Prometheus"
+  command -v promtool >/dev/null || fail "no promtool; install it here"
   valid "$CONFIG" || fail "$CONFIG is invalid already: $W"
   case $(grep -ac "$BEGIN" "$CONFIG"),$(block | tail -n 1) in
   0, | 1,*"# END metrics-tunnel $STACK") ;;

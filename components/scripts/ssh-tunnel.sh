@@ -17,7 +17,7 @@ preflight() {
   for L in $LISTENS; do
     L=${L%%/*}
     # A wildcard listener owns the port on every loopback address.
-    W=$(ss -Hltnp "sport = :${L##*:}" | grep -v "pid=$P," | awk -v a=$L '$4==a||$4~/^(\*|0.0.0.0|\[::]):/')
+    W=$(ss -Hltnp "sport = :${L##*:}" | awk -v a=$L '!/pid='$P',/&&($4==a||$4~/^(\*|0.0.0.0|\[::]):/)')
     W=${W#*\"}
     [ -z "$W" ] || fail "$L is used by ${W%%\"*}; give the host another listen"
   done
@@ -25,7 +25,7 @@ preflight() {
 
 change() {
   CHANGED=
-  getent passwd metrics-tunnel-ssh >/dev/null || useradd -r -M -d /nonexistent -s /usr/sbin/nologin metrics-tunnel-ssh
+  getent passwd metrics-tunnel-ssh >/dev/null || useradd -r -d /nonexistent -s /usr/sbin/nologin metrics-tunnel-ssh
   mkdir -p ${H%/*}
   put $H "$HOST $HOST_KEY"
   put $F "$UNIT_FILE"
@@ -45,11 +45,11 @@ change() {
 prove() {
   flock -u 9
   for L in $LISTENS; do
-    poll 20 carries || fail "no scrape through ${L%%/*}: $($J -qo cat -n 1 _TRANSPORT=stdout); see: $J"
+    poll 20 carries || fail "no scrape through $L: $($J -qo cat -n 1 _TRANSPORT=stdout); see: $J"
   done
 }
 
-carries() { http_get http://$L | grep -q '[a-z]' || $J -qo cat --since @$START | grep -q 'connect failed: Connection refused'; }
+carries() { http_get http://$L | grep -q '[a-z]' || $J -qo cat --since @$START | grep -q 'failed: Connection refused'; }
 
 record() { manifest $F $H; }
 

@@ -16,7 +16,9 @@ from lab.picture import Picture
 from lab.project import Project, settings
 
 # Runs on the lab's server what Pulumi runs on its own machine.
-LOCAL = '#!/bin/sh\nexec nsenter --target={leader} --mount --uts --ipc --net --pid --root --wd /usr/bin/timeout "$@"\n'
+LOCAL = """#!/bin/sh
+exec nsenter --target={leader} --mount --uts --ipc --net --pid --cgroup --root --wd /usr/bin/timeout "$@"
+"""
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ _REAL = re.findall(
     r"\S+",
     """awk base64 basename bash cat chmod cmp cp cut date dirname env expr false find flock grep head kill ln ls mkdir
     mktemp mv od paste printf pwd readlink rm rmdir sed seq sh sha256sum sort ssh ssh-keygen tail tee test timeout touch
-    tr true uname uniq wc xargs""",
+    tr true uname uniq wc xargs yes""",
 )
 _TOP = "bin|boot|dev|etc|home|lib|lib32|lib64|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var"
 _ABSOLUTE = re.compile(rf"(?<![\w.*}}\]])/(?!dev/(?:null|stdin|tcp)\b)(?={_TOP})(?=(?:{_TOP})(?!\w))")

@@ -94,7 +94,8 @@ def test_a_tunnel_that_cannot_be_proven_leaves_nothing(fault: str, machine: Sand
     assert "its old state is restored" in done.err
     if fault == "silent":
         assert (
-            "no scrape through 127.77.0.1:19100: ssh: connect to host 10.0.0.20 port 22: No route to host" in done.err
+            "no scrape through 127.77.0.1:19100/metrics: ssh: connect to host 10.0.0.20 port 22: No route to host"
+            in done.err
         )
     assert "journalctl -u metrics-tunnel-web1.service" in done.err or "Failed to enable unit" in done.err
     assert machine.files() == before

@@ -47,6 +47,24 @@ def test_parts_that_ask_in_one_moment_share_one_connection_and_get_each_its_own(
     assert [part for part in "abc" if f"PART={part}\n" in machine.scripts[0]] == ["a", "b", "c"]
 
 
+def test_a_part_waits_for_the_others_that_are_expected() -> None:
+    machine = Fake("m", END, END)
+
+    async def late(observer: Observer, seconds: float, part: str) -> None:
+        await asyncio.sleep(seconds)
+        await observer.find(machine, {"address": "10.0.0.1"}, question(part))
+
+    async def run(expected: int) -> None:
+        observer = Observer()
+        for _ in range(expected):
+            observer.expect(machine)
+        await asyncio.gather(late(observer, 0, "a"), late(observer, 0.2, "b"))
+
+    asyncio.run(run(2))
+    assert len(machine.scripts) == 1
+    assert "PART=b\n" in machine.scripts[0]
+
+
 def test_two_machines_are_asked_at_the_same_time() -> None:
     both = asyncio.Event()
 
