@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pulumi
 
-from .args import MonitoredHostArgs
+from . import rules
+from .args import ExporterArgs, MonitoredHostArgs
 from .authorized_key import authorized_key
 from .exporter import exporter
 from .login_key import login_key
@@ -14,6 +15,8 @@ from .part import Part, make
 from .prometheus_server import PrometheusServer
 from .scrape_config import Target, scrape_config
 from .ssh_tunnel import TUNNEL_USER, Forward, ssh_tunnel
+
+_NODE: dict[str, ExporterArgs] = {"node": {"port": 9100}}
 
 
 class MonitoredHost(pulumi.ComponentResource):
@@ -32,15 +35,15 @@ class MonitoredHost(pulumi.ComponentResource):
     ) -> None:
         super().__init__("metrics-tunnel:index:MonitoredHost", name, None, opts)
         self.args = args
-        self.exporters = args["exporters"]
+        given = args.get("exporters", _NODE)
+        self.exporters = {key: _complete(name, key, one) for key, one in given.items()}
         self.abandoned = args.get("abandoned", False)
         self.machine = Machine(
             name, args["connection"], detect_drift=args.get("detect_drift", True), offline=args.get("offline", False)
         )
         scraped = [made for server in servers for made in self._scrape(server, many=len(servers) > 1)]
         for key, one in self.exporters.items():
-            port, path, unit = int(one["port"]), one.get("path", "/metrics"), one.get("unit", "")
-            self._make(exporter(self.machine, key, port, path, unit), scraped)
+            self._make(exporter(self.machine, key, one["port"], one["path"], one["unit"]), scraped)
         self.register_outputs({})
 
     def _make(self, part: Part, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
@@ -49,8 +52,8 @@ class MonitoredHost(pulumi.ComponentResource):
 
     def _scrape(self, server: PrometheusServer, *, many: bool) -> list[pulumi.Resource]:
         exporters = self.exporters.values()
-        forwards = [Forward(one["listen"], int(one["port"]), one.get("path", "/metrics")) for one in exporters]
-        targets = [Target(one["job"], one["listen"], one.get("path", "/metrics")) for one in exporters]
+        forwards = [Forward(one["listen"], one["port"], one["path"]) for one in exporters]
+        targets = [Target(one["job"], one["listen"], one["path"]) for one in exporters]
         ports = [forward.port for forward in forwards]
         public_key = server.public_key
         login = self.args.get("login")
@@ -65,3 +68,9 @@ class MonitoredHost(pulumi.ComponentResource):
         carries = self._make(tunnel, [line])
         config = scrape_config(server.machine, self.machine, self.args.get("labels", {}), targets, many=many)
         return [self._make(config, [carries, server.job])]
+
+
+def _complete(host: str, name: str, given: ExporterArgs) -> ExporterArgs:
+    port = int(given["port"])  # in the settings of a stack numbers are floats
+    listen = given.get("listen") or rules.default_listen(host, port)
+    return {"job": name, "path": "/metrics", "unit": "", **given, "port": port, "listen": listen}

@@ -1,12 +1,12 @@
 """The hardened unit on a server that carries one host's scrapes."""
 
 import hashlib
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 
+from . import rules
 from .machine import Machine
 from .part import Part
 
@@ -96,10 +96,10 @@ def desired(
 ) -> dict[str, str]:
     """Return the unit and the pinned host key. `key` says `path` on the server and `public` line."""
     try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        if address.startswith("-") or not all(part.replace("-", "a").isalnum() for part in address.split(".")):
-            raise ValueError(f"{host}: address {address!r} is no host name or IP address") from None
+        # It may be another resource's output, which no check of settings has seen.
+        address = rules.address(address)
+    except ValueError as error:
+        raise ValueError(f"{host}: address {address!r} {error}") from None
     unit = _UNIT.format(
         stack=stack,
         key_id=hashlib.sha256(key["public"].encode()).hexdigest()[:16],

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab import base
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -68,6 +70,15 @@ def _hand_made(arguments: str) -> Layout:
     return layout
 
 
+def _no_final_newline(tree: Path) -> None:
+    keys = tree / "home" / base.ADMIN / ".ssh/authorized_keys"
+    keys.write_text(keys.read_text().rstrip("\n"))
+
+
+def _no_keys(tree: Path) -> None:
+    shutil.rmtree(tree / "home" / base.ASKED / ".ssh")
+
+
 def _docker_like(tree: Path) -> None:
     """Listen as Docker does for a container: a process that is called docker-proxy."""
     none(tree)
@@ -95,6 +106,8 @@ EXPORTERS: dict[str, Layout] = {
     "packaged-listen": _arguments("--web.listen-address=0.0.0.0:9100 --collector.uname"),
     "hand-made": _hand_made(""),
     "hand-made-listen": _hand_made(_LISTENING),
+    "login-keys": _no_final_newline,
+    "login-no-keys": _no_keys,
     "docker-like": _docker_like,
     "socket-activated": _socket_activated,
     "none": none,

@@ -24,6 +24,15 @@ def triggers(done: Deployment, name: str) -> list[str]:
     return found
 
 
+def test_what_the_arguments_call_a_default_may_be_left_out() -> None:
+    machine: Any = {"connection": {"address": "10.0.0.1", "host_key": HOST_KEY}}
+    done = deploy(lambda: MonitoredHost("web1", machine, [PrometheusServer("mon1", machine)]) and None)
+    assert "PORT=9100\n" in done.resources["web1-exporter-node"].inputs["stdin"]
+    tunnel = done.resources["web1-ssh-tunnel"].inputs["stdin"]
+    assert re.search(r"-L (127\.\d+\.\d+\.\d+:19100):127\.0\.0\.1:9100 ", tunnel)
+    assert '"job":"node"' in done.resources["web1-scrape-config"].inputs["stdin"]
+
+
 @cache
 def usual() -> Deployment:
     return deploy(fleet())

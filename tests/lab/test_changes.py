@@ -14,6 +14,7 @@ def before(lab: Lab, project: Project) -> dict[str, Picture]:
         lab.add(name, layouts.SERVERS["comments"])
     lab.add("web1", layouts.EXPORTERS["packaged"])
     lab.add("web2", layouts.EXPORTERS["hand-made"])
+    lab.add("web3", layouts.EXPORTERS["packaged"])
     lab.boot()
     pictures = {name: picture.take(host) for name, host in lab.hosts.items()}
     apply(lab, project, ["web1", "web2"])
@@ -61,6 +62,27 @@ def test_a_rotated_key_replaces_the_old_one_everywhere(lab: Lab, project: Projec
     ]
     wait("the scrape by the new key", lambda: lab.hosts["mon1"].scraped("web1") == "1")
     assert project.plan().code == 0
+
+
+def test_an_abandoned_host_is_forgotten_without_contacting_it(
+    lab: Lab, project: Project, before: dict[str, Picture]
+) -> None:
+    assert before
+    apply(lab, project, ["web1", "web2", "web3"], rotation=2)
+    assert lab.hosts["mon1"].scraped("web3") == "1"
+    lab.hosts["web3"].unplug()
+    values = settings(lab, [lab.hosts["mon1"], lab.hosts["mon2"]], list(lab.hosts.values())[2:], rotation=2)
+    values["hosts"]["web3"]["abandoned"] = True
+    project.settings(values)
+    ended = project.up()
+    assert "cannot look" not in ended.output
+    assert project.plan().code == 0
+    for server in ("mon1", "mon2"):
+        assert "web3" not in lab.hosts[server].run("find /etc /var/lib/metrics-tunnel -name '*web3*'")
+    apply(lab, project, ["web1", "web2"], rotation=2)
+    assert b"web3" not in project.state()
+    lab.hosts["web3"].plug()
+    assert "metrics-tunnel" in lab.hosts["web3"].run("ls /etc/ssh/authorized_keys.d")
 
 
 def test_destroy_restores_without_receipts_and_keeps_what_hands_edited_meanwhile(

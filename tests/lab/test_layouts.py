@@ -1,16 +1,17 @@
 """Every layout of a server and of a host: `up` twice and `destroy` leave each machine as it was, byte for byte."""
 
 from dataclasses import dataclass, field
-from itertools import cycle
 
 import pytest
 
-from lab import layouts, picture
+from lab import base, layouts, picture
 from lab.hosts import Host, Lab
 from lab.picture import Picture
 from lab.project import Project, Run, machine, settings
 
-SERVED = ["packaged", "packaged-args", "packaged-listen", "hand-made", "hand-made-listen"]
+# The user whose key file holds the tunnel's key, where it is not the dedicated one.
+LOGIN = {"login-keys": base.ADMIN, "login-no-keys": base.ASKED}
+SERVED = ["packaged", "packaged-args", "packaged-listen", "hand-made", "hand-made-listen", *LOGIN]
 
 
 @dataclass
@@ -35,7 +36,7 @@ def _pictures(hosts: dict[str, Host]) -> dict[str, Picture]:
 def seen(lab: Lab, project: Project) -> Seen:
     found = Seen()
     pairs = []
-    for number, (server, exporter) in enumerate(zip(layouts.SERVERS, cycle(SERVED))):
+    for number, (server, exporter) in enumerate(zip(layouts.SERVERS, SERVED, strict=True)):
         found.names |= {server: f"mon{number}", exporter: f"web{number}"}
         pairs.append(
             (
@@ -46,6 +47,8 @@ def seen(lab: Lab, project: Project) -> Seen:
     lab.boot()
     found.before = _pictures(lab.hosts)
     hosts = {web.name: {**machine(web), "servers": [mon.name]} for mon, web in pairs}
+    for layout, user in LOGIN.items():
+        hosts[found.names[layout]]["login"] = user
     project.settings({**settings(lab, [mon for mon, _ in pairs], []), "hosts": hosts})
     project.up()
     found.during = _pictures(lab.hosts)
@@ -79,3 +82,11 @@ def test_destroy_leaves_the_machine_as_it_was(layout: str, seen: Seen) -> None:
     name = seen.names[layout]
     assert picture.difference(seen.before[name], seen.during[name]), "the picture would show nothing"
     assert picture.difference(seen.before[name], seen.after[name]) == []
+
+
+@pytest.mark.parametrize("layout", LOGIN)
+def test_the_key_of_a_login_user_stands_in_that_users_file_alone(layout: str, seen: Seen) -> None:
+    name, file = seen.names[layout], f"/home/{LOGIN[layout]}/.ssh/authorized_keys"
+    changed = {line.split(":")[0] for line in picture.difference(seen.before[name], seen.during[name])}
+    assert file in changed
+    assert not [path for path in changed if path.startswith("/etc/ssh") or path == "/etc/passwd"]

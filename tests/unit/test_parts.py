@@ -120,9 +120,12 @@ def test_a_tunnel_goes_to_any_kind_of_address(address: str) -> None:
     assert f" -- metrics-tunnel@{address}\n" in wanted["UNIT_FILE"]
 
 
-@pytest.mark.parametrize("address", ["", ".", "a..b", "-a", "a;b", "a\nExecStartPre=x", "a%i", "$HOME", "a\tb", "a b"])
+@pytest.mark.parametrize(
+    "address",
+    ["", ".", "a..b", "-a", "a;b", "a\nExecStartPre=x", "a%i", "$HOME", "a\tb", "a b", "fe80::1%eth0", "höst"],
+)
 def test_an_address_that_another_resource_gives_is_checked_before_it_stands_in_a_unit(address: str) -> None:
-    with pytest.raises(ValueError, match=r"web1: address .* is no host name or IP address"):
+    with pytest.raises(ValueError, match=r"web1: address .* is no .*address"):
         ssh_tunnel.desired("prod", "web1", address, 22, KEY, "k", [])
 
 
