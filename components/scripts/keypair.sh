@@ -33,6 +33,11 @@ record() {
   cat $KEY.pub
 }
 
+undo() {
+  rm -f $KEY*.mt-*
+  rmdir -p ${KEY%/*} 2>/dev/null
+}
+
 restore() {
   rm -f $KEY $KEY.pub
   rmdir -p ${KEY%/*} 2>/dev/null || :

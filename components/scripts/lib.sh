@@ -134,11 +134,8 @@ observe() { # OWNER
     { manifest_drift && check; } | while IFS= read -r L; do report drift "$L"; done
     ;;
   *)
-    if [ ! -d "$RECEIPT/owners" ] && present; then
-      report drift "its receipt $RECEIPT is missing; it is applied again"
-    else
-      L=$(rehearse) || report fail "$L"
-    fi
+    [ -d "$RECEIPT/owners" ] || ! present || report drift "its receipt $RECEIPT is missing; it is applied again"
+    L=$(rehearse) || report fail "$L"
     ;;
   esac
 }

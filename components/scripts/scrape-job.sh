@@ -4,19 +4,13 @@
 
 # Sets PID, UNIT, CONFIG and URL of the one Prometheus, from SERVICE, CONFIG and URL where they are given.
 find_prometheus() {
-  BEGIN="^ *# BEGIN metrics-tunnel $STACK\( joined\)*\$"
-  END="^ *# END metrics-tunnel $STACK\$"
-  if [ -n "$SERVICE" ]; then
-    PID=$(shows $SERVICE MainPID)
-  else
-    PID=$(cd /proc && grep -lsx prometheus [0-9]*/comm | cut -d/ -f1)
-  fi
+  PID=$(running)
   case $PID in
-  '' | 0) fail "Prometheus does not run here; start it, or give service" ;;
-  *[!0-9]*) fail "two Prometheus run here; say which: service" ;;
+  '') fail "Prometheus does not run here; start it or give service" ;;
+  *[!0-9]*) fail "two Prometheus run here; give service" ;;
   esac
   UNIT=$(unit_of $PID)
-  [ -n "$UNIT" ] || fail "Prometheus (pid $PID) is no systemd service; run it as one"
+  [ -n "$UNIT" ] || fail "Prometheus is no systemd service; run it as one"
   if [ -z "$URL" ]; then
     W=$(flag web.listen-address)
     W=${W:-:9090}
@@ -32,6 +26,15 @@ find_prometheus() {
   CONFIG=$(cd /proc/$PID/cwd && readlink -f "$CONFIG")
 }
 
+# Pids of Prometheus.
+running() {
+  if [ -n "$SERVICE" ]; then
+    shows $SERVICE MainPID | sed 's/^0$//'
+  else
+    cd /proc && grep -lsx prometheus [0-9]*/comm | cut -d/ -f1
+  fi
+}
+
 # A flag of the running Prometheus.
 flag() { tr '\0' '\n' </proc/$PID/cmdline | sed -n "s/^--*$1=//p;/^--*$1\$/{n;p;}" | tail -n 1; }
 
@@ -39,14 +42,11 @@ preflight() {
   find_prometheus
   command -v promtool >/dev/null || fail "no promtool; install it here"
   valid "$CONFIG" || fail "$CONFIG is invalid already: $W"
-  case $(grep -ac "$BEGIN" "$CONFIG"),$(block | tail -n 1) in
-  0, | 1,*"# END metrics-tunnel $STACK") ;;
-  *) fail "$CONFIG: the marks of metrics-tunnel $STACK are damaged; delete its block" ;;
+  case $(grep -acE "# BEGIN $JOB( joined)?$" "$CONFIG"),$(block | tail -n 1) in
+  0, | 1,*"# END $JOB") ;;
+  *) fail "$CONFIG: the marks of $JOB are damaged; delete its block" ;;
   esac
-  case $(sed -n 's/#.*//;s/[[:space:]]*$//;/^scrape_configs:/p' "$CONFIG") in
-  '' | scrape_configs:) ;;
-  *) fail "$CONFIG: scrape_configs is no block list; give each item a line" ;;
-  esac
+  ! grep -aq '^scrape_configs:[[:space:]]*[^#[:space:]]' "$CONFIG" || fail "$CONFIG: scrape_configs is no block list; make it one"
 }
 
 valid() { # FILE; else W says why
@@ -72,10 +72,10 @@ base() {
 
 # Puts the candidate in place, which promtool must like, and waits until Prometheus has read it.
 swap() {
-  valid "$N" || fail "promtool refuses $CONFIG as it would be: $W"
+  valid "$N" || fail "promtool refuses our change: $W"
   cmp -s "$N" "$CONFIG" || mv -f "$N" "$CONFIG"
   START=$(date +%s)
-  undo
+  kill -HUP $PID
   poll 30 loaded || fail "Prometheus did not load $CONFIG; see: journalctl -u $UNIT"
 }
 
@@ -84,18 +84,23 @@ loaded() {
     case $(block):$(running_job) in :?* | ?*:) false ;; esac
 }
 
-undo() { kill -HUP $PID; }
+undo() {
+  leave
+  kill -HUP $PID
+}
 
 # The job as Prometheus runs it, from its API.
 running_job() {
   http_get "$URL/api/v1/status/config" | sed 's/\\n/\n/g' | sed -n "/^- job_name: $JOB\$/,/^- \|^[a-z\"]/{/^- job_name: $JOB\$/p;/^ /p;}"
 }
 
-block() { sed -n "/$BEGIN/,/$END/p" "$CONFIG"; }
+block() { range p -n; }
+
+range() { sed $2 "/^ *# BEGIN $JOB\( joined\)*\$/,/^ *# END $JOB\$/$1" "$CONFIG"; }
 
 # The file without our block, byte for byte; "joined" says that the line before had no end.
 without_block() {
-  sed "/$BEGIN/,/$END/d" "$CONFIG" | if block | grep -aq joined; then head -c -1; else cat; fi
+  range d '' | if block | grep -aq joined; then head -c -1; else cat; fi
 }
 
 with_block() { # FILE
@@ -106,27 +111,37 @@ with_block() { # FILE
   J=
   grep -aq ^scrape_configs: "$1" || { A=$ K=scrape_configs:; }
   # sed ends the last line where the block comes after it.
-  [ -z "$(tail -c 1 "$1")" ] || case $A$(tail -n 1 "$1") in "$"* | *:scrape_configs:* | */scrape_configs:*) J=' joined' ;; esac
+  [ -z "$(tail -c 1 "$1")" ] || case $A$(tail -n 1 "$1") in "$"* | */scrape_configs:*) J=' joined' ;; esac
   {
-    echo "$I# BEGIN metrics-tunnel $STACK$J"
+    echo "$I# BEGIN $JOB$J"
     [ -z "$K" ] || echo "$K"
     echo "$BLOCK" | sed "s/^/$I/"
-    echo "$I# END metrics-tunnel $STACK"
+    echo "$I# END $JOB"
   } | if [ -s "$1" ]; then sed "${A}r /dev/stdin" "$1"; else cat; fi
 }
 
 record() {
   keep url "$URL"
+  keep config "$CONFIG"
   keep block "$(block)"
   keep running "$(running_job)"
 }
 
 restore() {
-  find_prometheus
-  base
-  swap
-  rmdir -p /etc/metrics-tunnel/targets/$STACK 2>/dev/null || :
+  W=$(kept config)
+  if [ -n "$W" ] && [ -z "$(running)" ]; then
+    # There is nobody to tell.
+    CONFIG=$W
+    [ ! -e "$W" ] || { base && mv "$N" "$W"; }
+  else
+    find_prometheus
+    base
+    swap
+  fi
+  leave
 }
+
+leave() { rmdir -p /etc/metrics-tunnel/targets/$STACK 2>/dev/null || :; }
 
 present() { (find_prometheus) 2>/dev/null && find_prometheus && [ -n "$(block)" ]; }
 

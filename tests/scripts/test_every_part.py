@@ -163,12 +163,12 @@ def test_on_a_full_disk_a_part_fails_with_every_file_as_it_was_and_running_again
     name: str, limit: int, machine: Sandbox
 ) -> None:
     add_all(machine, name)
-    before = machine.files()
+    before = machine.state()
     done = machine.apply(parts()[name], limit=limit)
     assert done.code or limit
     if done.code:
         assert f"{where(name)} {parts()[name].receipt}: " in done.err
-        assert machine.files() == before
+        assert machine.state() == before
     assert machine.apply(parts()[name]).code == 0
 
 

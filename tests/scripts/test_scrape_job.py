@@ -1,5 +1,7 @@
 """The marked block goes into prometheus.yml and out again, every other byte kept; it runs, or nothing changed."""
 
+import shutil
+
 import pytest
 
 from tests.scripts.sandbox import PROMETHEUS, Sandbox, deployed, in_each_shell, parts
@@ -19,17 +21,17 @@ CONFIGS = {
     "no list, no final newline": b"global: {}",
     "not utf-8": b"# caf\xe9\nscrape_configs:\n  - job_name: a\n",
     "trailing spaces": b"scrape_configs:   \n  - job_name: a   \n\n",
-    "a stray end": b"# END metrics-tunnel test\nglobal: {}\n",
+    "a stray end": b"# END metrics-tunnel-test\nglobal: {}\n",
     "empty": b"",
 }
-MARKS = "the marks of metrics-tunnel test are damaged; delete its block"
+MARKS = "the marks of metrics-tunnel-test are damaged; delete its block"
 WHOLE = """\
 # Mine.
 global:
   scrape_interval: 15s
 
 scrape_configs:
-  # BEGIN metrics-tunnel test
+  # BEGIN metrics-tunnel-test
   - job_name: metrics-tunnel-test
     scrape_interval: 5s
     scrape_timeout: 5s
@@ -41,7 +43,7 @@ scrape_configs:
     label_value_length_limit: 4096
     file_sd_configs:
       - files: [/etc/metrics-tunnel/targets/test/*.json]
-  # END metrics-tunnel test
+  # END metrics-tunnel-test
   - job_name: node   # local
     static_configs:
       - targets: ['localhost:9100']
@@ -101,8 +103,8 @@ def test_two_stacks_have_a_block_each_and_either_may_go_first(machine: Sandbox) 
     for part in (JOB, other):
         assert machine.apply(part).code == 0
     text = machine.read(CONFIG)
-    assert "# BEGIN metrics-tunnel test\n" in text
-    assert "# BEGIN metrics-tunnel prod\n" in text
+    assert "# BEGIN metrics-tunnel-test\n" in text
+    assert "# BEGIN metrics-tunnel-prod\n" in text
     assert machine.remove(JOB).code == 0
     assert "metrics-tunnel-prod" in machine.read(CONFIG)
     assert "metrics-tunnel-test" not in machine.read(CONFIG)
@@ -124,10 +126,10 @@ def test_what_the_user_edits_meanwhile_is_kept_on_removal(machine: Sandbox) -> N
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        (b"scrape_configs: []\n", "scrape_configs is no block list; give each"),
-        (b"scrape_configs: [{job_name: a}]\n", "scrape_configs is no block list; give each"),
-        (b"# BEGIN metrics-tunnel test\nglobal: {}\n", MARKS),
-        (b"# BEGIN metrics-tunnel test\n# END metrics-tunnel test\n" * 2, MARKS),
+        (b"scrape_configs: []\n", "scrape_configs is no block list; make it one"),
+        (b"scrape_configs: [{job_name: a}]\n", "scrape_configs is no block list; make it one"),
+        (b"# BEGIN metrics-tunnel-test\nglobal: {}\n", MARKS),
+        (b"# BEGIN metrics-tunnel-test\n# END metrics-tunnel-test\n" * 2, MARKS),
         (b"Broken\n", "prometheus.yml: yaml: Broken"),
     ],
 )
@@ -157,7 +159,7 @@ def test_two_running_prometheus_are_refused_until_one_is_named(machine: Sandbox)
     machine.add_prometheus()
     machine.write("proc/778/comm", "prometheus\n")
     done = machine.apply(JOB)
-    assert (done.code, "two Prometheus run here; say which: service" in done.err) == (3, True)
+    assert (done.code, "two Prometheus run here; give service" in done.err) == (3, True)
     named = parts(servers={"mon1": {"service": "prometheus.service", "config_file": "/" + CONFIG}})
     assert machine.apply(named["mon1-scrape-job"]).code == 0
 
@@ -197,7 +199,7 @@ def test_a_job_that_promtool_refuses_never_reaches_the_configuration(machine: Sa
     before = machine.files()
     done = machine.apply(JOB)
     assert done.code == 3
-    assert "promtool refuses /etc/prometheus/prometheus.yml as it would be: " in done.err
+    assert "promtool refuses our change: " in done.err
     assert "multiple scrape configs" in done.err
     assert machine.files() == before
 
@@ -276,3 +278,20 @@ def test_a_copy_that_breaks_off_is_never_put_back(machine: Sandbox) -> None:
     assert after == {path: what for path, what in before.items() if path != "usr/bin/cp"}
     (machine / "usr/bin/cp").write_text('#!/bin/sh\nexec "$REAL/cp" "$@"\n')
     assert machine.apply(JOB).code == 0
+
+
+@pytest.mark.parametrize("gone", ["Prometheus", "Prometheus and its configuration"])
+def test_a_job_is_taken_out_where_nobody_is_there_to_tell(gone: str, machine: Sandbox) -> None:
+    machine.add_prometheus()
+    before = machine.files()
+    assert machine.apply(JOB).code == 0
+    shutil.rmtree(machine / "proc/777")
+    if gone != "Prometheus":
+        (machine / CONFIG).unlink()
+        del before[CONFIG]
+    assert machine.remove(JOB).code == 0
+    after = machine.files()
+    assert {path: after.get(path) for path in before if not path.startswith(("proc/", "fake/"))} == {
+        path: what for path, what in before.items() if not path.startswith(("proc/", "fake/"))
+    }
+    assert not (machine / "var/lib/metrics-tunnel").exists()
