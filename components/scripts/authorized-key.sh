@@ -14,7 +14,7 @@ preflight() {
   paths
   case $(getent passwd $LOGIN) in '' | *"$GECOS"*) ;; *) fail "user $LOGIN is there and not ours; rename it" ;; esac
   [ ! -e $CONF ] || grep -q metrics-tunnel $CONF || fail "$CONF is not ours; move it away"
-  W=$(sshd -t 2>&1) || fail "sshd's configuration is invalid already: $W"
+  W=$(sshd -t 2>&1) || fail "sshd's configuration is invalid already, mend it: $W"
   ! W=$(effective | grep -x 'disableforwarding yes\|pubkeyauthentication no') || fail "sshd has '$W'; take that out of its configuration"
 }
 
@@ -53,7 +53,7 @@ dropin() {
 }
 
 reload_sshd() {
-  W=$(sshd -t 2>&1) || fail "sshd refuses its new configuration: $W"
+  W=$(sshd -t 2>&1) || fail "sshd refuses its configuration, mend it: $W"
   for U in ssh sshd; do ! systemctl is-active -q $U || systemctl reload $U; done
 }
 

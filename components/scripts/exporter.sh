@@ -58,7 +58,7 @@ ExecStart=$X/bin/sh -c '$WRAPPER' metrics-tunnel ${C#"$X"}"
 prove() {
   flock -u 9
   poll 15 answers || fail "exporter did not come back on 127.0.0.1:$PORT; see: journalctl -u $U"
-  [ -z "$(wide)" ] || fail "exporter listens beyond loopback: $(wide)"
+  [ -z "$(wide)" ] || fail "exporter listens beyond loopback: $(wide); give its unit"
 }
 
 answers() { http_get http://127.0.0.1:$PORT$METRICS | grep -q '[a-z]'; }

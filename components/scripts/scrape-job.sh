@@ -41,7 +41,7 @@ flag() { tr '\0' '\n' </proc/$PID/cmdline | sed -n "s/^--*$1=//p;/^--*$1\$/{n;p;
 preflight() {
   find_prometheus
   command -v promtool >/dev/null || fail "no promtool; install it here"
-  valid "$CONFIG" || fail "$CONFIG is invalid already: $W"
+  valid "$CONFIG" || fail "$CONFIG is invalid, mend it: $W"
   case $(grep -acE "# BEGIN $JOB( joined)?$" "$CONFIG"),$(block | tail -n 1) in
   0, | 1,*"# END $JOB") ;;
   *) fail "$CONFIG: the marks of $JOB are damaged; delete its block" ;;

@@ -59,7 +59,7 @@ FORESEEN = {
     "nosudo": r"nosudo: cannot look at it .*sudo",
     "badkey": r"badkey: cannot look at it .*[Hh]ost key",
     "gone": r"gone: cannot look at it",
-    "invalid": r"invalid scrape-job.*prometheus.yml is invalid already",
+    "invalid": r"invalid scrape-job.*prometheus.yml is invalid, mend it",
     "nopromt": r"nopromt scrape-job.*no promtool.*install it",
     "taken": r"mon ssh-tunnel-taken: .*127.0.0.1:7080 is used by prometheus-nod.*another listen",
 }
