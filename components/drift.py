@@ -107,9 +107,19 @@ class Observer:
         except (OSError, TimeoutError, ValueError, asyncssh.Error) as error:
             pulumi.log.warn(
                 f"{machine.name}: cannot look at it ({str(error) or type(error).__name__}); its parts are planned "
-                f"as changed; mend the connection, or set offline: true to leave this machine alone"
+                f"as changed; {_remedy(error)}, or set offline: true to leave this machine alone"
             )
             return None
+
+
+def _remedy(error: Exception) -> str:
+    if isinstance(error, asyncssh.HostKeyNotVerifiable):
+        return "compare the key with /etc/ssh/ssh_host_ed25519_key.pub there, and change hostKey if it is right"
+    if isinstance(error, asyncssh.PermissionDenied):
+        return "check user and key with ssh"
+    if "sudo:" in str(error):
+        return "set sudoPassword, or allow the user NOPASSWD"
+    return "check address, port and firewall with ssh"
 
 
 def generation(finding: Finding | None, warn: Callable[[str], None]) -> str:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import asyncssh
 import pytest
 
 from components.drift import Finding, Observer, Question, generation, parse
@@ -107,6 +108,22 @@ def test_all_parts_of_a_machine_that_cannot_be_asked_find_nothing(
     said = capsys.readouterr().err
     assert said.count("m: cannot look at it") == 1
     assert any(why in said for why in ("(refused)", "(TimeoutError)", "(the answer was cut short)"))
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (OSError("no route"), "check address, port and firewall"),
+        (OSError("exit 1: sudo: a password is required"), "set sudoPassword, or allow the user NOPASSWD"),
+        (asyncssh.PermissionDenied("no"), "check user and key"),
+        (asyncssh.HostKeyNotVerifiable("no"), "compare the key with /etc/ssh/ssh_host_ed25519_key.pub"),
+    ],
+)
+def test_a_machine_that_cannot_be_asked_has_a_remedy(
+    error: Exception, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(all_of(Observer(), Fake("m", error), "a"))
+    assert f"; {remedy}" in capsys.readouterr().err
 
 
 def test_an_error_of_our_own_is_not_taken_for_an_unreachable_machine() -> None:
