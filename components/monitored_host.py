@@ -57,9 +57,8 @@ class MonitoredHost(pulumi.ComponentResource):
         ports = [forward.port for forward in forwards]
         public_key = server.public_key
         login = self.args.get("login")
-        where = (server.machine.name, server.rotation, public_key, ports, server.egress)
-        key = login_key(self.machine, login, *where) if login else authorized_key(self.machine, *where)
-        line = self._make(key, [])
+        key = authorized_key(self.machine, server.machine.name, server.rotation, public_key, ports, server.egress)
+        line = self._make(login_key(login, key) if login else key, [])
         if self.abandoned:
             return []
         tunnel = ssh_tunnel(
