@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TIMES = 3
+LIMITS = {"connections a machine": "   at most 1", "state KB a host": "   at most 50"}
 BARE = """
 import json
 import pulumi
@@ -66,7 +67,7 @@ def main() -> None:
         rows = [measure(lab, server, hosts[:1]), measure(lab, server, hosts)]
     print(f"{'':36}{'1 host':>10}{'2 hosts':>10}")
     for name in rows[0]:
-        print(f"{name:36}" + "".join(f"{row[name]:10.1f}" for row in rows))
+        print(f"{name:36}" + "".join(f"{row[name]:10.1f}" for row in rows) + LIMITS.get(name, ""))
     print("first up / bare (without the wait)  " + "".join(f"{_up_ratio(row):10.2f}" for row in rows) + "   at most 3")
     ratios = [row["preview"] / row["bare preview"] for row in rows]
     print("no-op preview / bare                " + "".join(f"{one:10.2f}" for one in ratios) + "   at most 1.5")
