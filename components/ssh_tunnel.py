@@ -79,11 +79,6 @@ class Forward:
     path: str = "/metrics"
 
 
-def unit_name(host: str) -> str:
-    """Return the unit's name on the server."""
-    return f"metrics-tunnel-{host}.service"
-
-
 def desired(
     stack: str,
     host: str,
