@@ -10,6 +10,7 @@ servers = {name: PrometheusServer(name, args) for name, args in settings.servers
 for host, given in settings.hosts.items():
     MonitoredHost(host, given, [servers[name] for name in settings.servers_of[host]])
 pulumi.export("publicKeys", {name: server.public_key for name, server in servers.items()})
+pulumi.export("fingerprints", {name: server.fingerprint for name, server in servers.items()})
 pulumi.export(
     "listens",
     {host: {key: one["listen"] for key, one in given["exporters"].items()} for host, given in settings.hosts.items()},

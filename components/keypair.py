@@ -1,5 +1,6 @@
 """The tunnels' keypair of one server: made there, its private half never leaves it."""
 
+import asyncssh
 import pulumi
 
 from .machine import Machine
@@ -28,3 +29,8 @@ def keypair(machine: Machine, rotation: int, private_key: pulumi.Input[str] | No
         late={"PRIVATE_KEY": "" if private_key is None else pulumi.Output.secret(private_key)},
         version=str(rotation),
     )
+
+
+def fingerprint(public_key: str) -> str:
+    """Return `SHA256:<base64>` of a public key line."""
+    return str(asyncssh.import_public_key(public_key).get_fingerprint())

@@ -59,7 +59,7 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
         "triggers": triggers,
         "add_previous_output_in_env": False,
     }
-    if part.abandoned:
+    if _left_alone(part):
         # Only what never ran would take these: it does nothing then, where it would reach for the machine.
         del arguments["create"], arguments["update"], arguments["delete"]
     options = pulumi.ResourceOptions(
@@ -83,8 +83,12 @@ def _digest(values: Sequence[Any]) -> str:
     return hashlib.sha256("\n".join(map(str, values)).encode()).hexdigest()[:8]
 
 
+def _left_alone(part: Part) -> bool:
+    return part.abandoned or part.offline or part.machine.offline
+
+
 def _ignored(part: Part) -> list[str]:
-    if part.abandoned or part.offline or part.machine.offline:
+    if _left_alone(part):
         return _EVERYTHING
     return [] if part.machine.detect_drift else ["create", "update"]
 

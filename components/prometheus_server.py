@@ -4,7 +4,7 @@ import pulumi
 
 from .args import PrometheusServerArgs
 from .keypair import desired as keypair_desired
-from .keypair import keypair
+from .keypair import fingerprint, keypair
 from .machine import Machine
 from .part import make
 from .scrape_job import scrape_job
@@ -15,6 +15,8 @@ class PrometheusServer(pulumi.ComponentResource):
 
     public_key: pulumi.Output[str]
     """The tunnels' public key line."""
+    fingerprint: pulumi.Output[str]
+    """Its fingerprint as `ssh-keygen -l` and sshd's log show it: `SHA256:<base64>`."""
 
     def __init__(self, name: str, args: PrometheusServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("metrics-tunnel:index:PrometheusServer", name, None, opts)
@@ -29,8 +31,14 @@ class PrometheusServer(pulumi.ComponentResource):
         interval, timeout = args.get("scrape_interval", "5s"), args.get("scrape_timeout", "5s")
         self.job = make(scrape_job(self.machine, interval, timeout, self.where), self, [])
         # The public half of a user's own private key is no secret.
-        self.public_key = pulumi.Output.unsecret(pair.stdout)
-        self.register_outputs({"public_key": self.public_key})
+        self.public_key = pulumi.Output.unsecret(pair.stdout).apply(self._made)
+        self.fingerprint = self.public_key.apply(fingerprint)
+        self.register_outputs({"public_key": self.public_key, "fingerprint": self.fingerprint})
+
+    def _made(self, public_key: str) -> str:
+        if not public_key:
+            raise pulumi.RunError(f"{self.machine.name}: has no key yet and is offline; take offline out for the first up")
+        return public_key
 
 
 _WHERE = {"config": "config_file", "service": "service", "url": "url"}

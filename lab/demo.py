@@ -19,21 +19,21 @@ EXPORTERS = {"web1": "packaged", "db1": "hand-made-listen"}
 OPENED = "/etc/default/prometheus-node-exporter"
 
 
-def up() -> None:
+def up(folder: Path = FOLDER) -> None:
     """Make the lab, apply the stack, and show scrapes, closed ports, a drift and its repair."""
-    if (FOLDER / "lab.json").exists():
-        raise LabError(f"a demo is there already ({FOLDER}); take it away with: make demo-down")
+    if (folder / "lab.json").exists():
+        raise LabError(f"a demo is there already ({folder}); take it away with: make demo-down")
     print("This demo boots three Debian hosts here (systemd-nspawn) and runs the real Pulumi on them.")
     print(f"It may install these Debian packages on this machine: {', '.join(sorted(base.NEEDED.values()))}.\n")
-    lab = Lab(FOLDER)
+    lab = Lab(folder)
     server = lab.add(SERVER, layouts.SERVERS["comments"])
     hosts = [lab.add(name, layouts.EXPORTERS[layout]) for name, layout in EXPORTERS.items()]
     _step(1, f"boots a Prometheus server ({SERVER}) and two hosts ({', '.join(EXPORTERS)})")
     lab.boot()
     before = {host.name: picture.take(host) for host in lab.hosts.values()}
-    (FOLDER / "before.json").write_text(json.dumps(before))
+    (folder / "before.json").write_text(json.dumps(before))
     reached = {host.name: _reach(server, host) for host in hosts}
-    project = Project(FOLDER / "project", "demo")
+    project = Project(folder / "project", "demo")
     project.settings(settings(lab, [server], hosts))
     _step(2, f"runs `pulumi up` (command plugin: {project.plugin})")
     first = project.up()
@@ -47,15 +47,15 @@ def up() -> None:
     _farewell(server, project)
 
 
-def down() -> None:
+def down(folder: Path = FOLDER) -> None:
     """Destroy the stack, compare each host with before the first `up`, and remove the lab."""
-    if not (FOLDER / "lab.json").exists():
-        raise LabError(f"there is no demo in {FOLDER}; make one with: make demo")
-    lab, project = Lab(FOLDER), Project(FOLDER / "project", "demo")
+    if not (folder / "lab.json").exists():
+        raise LabError(f"there is no demo in {folder}; make one with: make demo")
+    lab, project = Lab(folder), Project(folder / "project", "demo")
     _step(1, "runs `pulumi destroy`")
     print(f"    destroyed in {project.destroy().seconds:.1f} s")
     _step(2, "compares each host with before the first `up`")
-    before = json.loads((FOLDER / "before.json").read_text())
+    before = json.loads((folder / "before.json").read_text())
     different = False
     for host in lab.hosts.values():
         lines = picture.difference(before[host.name], picture.take(host))
@@ -93,8 +93,9 @@ def _scrapes(project: Project, server: Host, hosts: list[Host], reached: dict[st
 
 def _drift(project: Project, server: Host, host: Host) -> None:
     host.run(f"cp -p {OPENED} /root/kept; echo 'ARGS=\"--web.listen-address=0.0.0.0:9100\"' >{OPENED}")
-    host.run("rm /etc/systemd/system/*.d/zz-metrics-tunnel-*; systemctl daemon-reload")
-    host.run("systemctl restart prometheus-node-exporter; sleep 1")
+    host.run("rm /etc/systemd/system/*.d/zz-metrics-tunnel.conf && systemctl daemon-reload")
+    host.run("systemctl restart prometheus-node-exporter")
+    wait("the exporter to listen everywhere", lambda: _reach(server, host) == "open")
     print(f"    port 9100 from the network: {_reach(server, host)}")
     found = project.preview(codes=(DRIFT,))
     print(f"    `pulumi preview --expect-no-changes`: exit code {found.code} after {found.seconds:.1f} s")

@@ -9,7 +9,7 @@ main() { # apply OWNER GENERATION | remove OWNER
   begin
   trap finish EXIT
   trap 'exit 143' HUP INT TERM
-  [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ] || fail "needs root and a running systemd; log in as root or with sudo"
+  able
   L=/run/metrics-tunnel.lock
   exec 9>>$L
   flock -w 60 9 || fail "another run holds the lock ($(cat $L)); wait and run again"
@@ -48,6 +48,8 @@ begin() {
   STEP=preflight
   SAID=
 }
+
+able() { [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ] || fail "needs root and a running systemd; log in as root or with sudo"; }
 
 # Ends with a text that says what to do; finish puts back what was changed and prints it.
 fail() {
@@ -145,6 +147,7 @@ rehearse() {
   # A shell's trap may still have the redirection of the command that it ended.
   exec 3>&1 >/dev/null 2>&1
   trap 'printf %s "${SAID:-cannot tell; see what up says}" >&3' EXIT
+  able
   preflight
 }
 

@@ -156,6 +156,8 @@ def test_an_offline_host_is_not_asked_and_nothing_of_it_changes_on_either_machin
     for name in (*ON_HOST, "web1-ssh-tunnel", "web1-scrape-config"):
         ignored = done.resources[name].ignore_changes
         assert set(ignored) >= {"create", "update", "delete", "stdin", "connection", "triggers"}, name
+        left = {"create", "update", "delete"} & done.resources[name].inputs.keys()
+        assert not left, "one that is new would be reached for"
     for name in ("mon1-keypair", "db1-exporter-node", "db1-ssh-tunnel"):
         assert not done.resources[name].ignore_changes
 

@@ -202,13 +202,16 @@ def test_a_private_key_of_the_users_own_is_in_the_keypairs_secret_standard_input
 @pytest.mark.parametrize("own", [{}, {"private_key": "PLANTED-TUNNEL-KEY"}])
 def test_the_public_key_is_no_secret(own: dict[str, str]) -> None:
     secret: list[bool] = []
+    fingerprints: list[str | None] = []
 
     async def program() -> None:
         server = PrometheusServer("mon1", {"connection": {"address": "10.0.0.1", **ADMIN}, **own})  # type: ignore[typeddict-item]
-        secret.append(await server.public_key.is_secret())
+        secret.extend([await server.public_key.is_secret(), await server.fingerprint.is_secret()])
+        fingerprints.append(await server.fingerprint.future())
 
     deploy(program)
-    assert secret == [False]
+    assert secret == [False, False]
+    assert re.fullmatch("SHA256:[A-Za-z0-9+/]{43}", fingerprints[0] or "")
 
 
 def test_another_address_replaces_the_parts_of_that_machine_under_another_owner_and_no_others() -> None:

@@ -56,6 +56,7 @@ FORESEEN = {
     "socket": r"socket exporter-9100: .*socket.*bind it to 127.0.0.1",
     "none": r"none exporter-9100: .*nothing listens on port 9100; start the exporter",
     "closed": r"closed authorized-key.*disableforwarding yes.*take that out",
+    "nosysd": r"nosysd authorized-key.*a running systemd; log in",
     "nosudo": r"nosudo: cannot look at it .*sudo.*; set sudoPassword",
     "badkey": r"badkey: cannot look at it .*[Hh]ost key.*; compare the key with",
     "gone": r"gone: cannot look at it .*; check address, port and firewall",
@@ -66,12 +67,13 @@ FORESEEN = {
 # Said by `up`.
 SAID = {
     "docker": FORESEEN["docker"],
+    "socket": FORESEEN["socket"],
     "none": FORESEEN["none"],
     "closed": FORESEEN["closed"],
     "nosudo": r"sudo: .*password",
     "badkey": r"host key mismatch",
     "gone": r"dial tcp \S+:22: connect: no route to host",
-    "nosysd": r"nosysd authorized-key.*a running systemd",
+    "nosysd": FORESEEN["nosysd"],
     "full": r"full authorized-key.*(cannot write|run again).*its old state is restored",
     "locked": r"locked authorized-key.*another run holds the lock.*run again",
     "picky": r"picky exporter-9100: .*old state is restored",

@@ -190,11 +190,11 @@ def test_while_another_run_holds_the_lock_a_part_is_refused_and_says_who_holds_i
 def test_an_error_is_one_line_that_names_machine_and_part(name: str, machine: Sandbox) -> None:
     add_all(machine, name)
     (machine / "run/systemd/system").rmdir()
+    foreseen = machine.look(parts()[name], where(name)).refusals
     done = machine.apply(parts()[name])
     assert done.code == 3
-    assert done.err == (
-        f"{where(name)} {parts()[name].receipt}: needs root and a running systemd; log in as root or with sudo\n"
-    )
+    assert foreseen == ["needs root and a running systemd; log in as root or with sudo"]
+    assert done.err == f"{where(name)} {parts()[name].receipt}: {foreseen[0]}\n"
     assert not receipt(machine, name).exists()
 
 

@@ -1,0 +1,31 @@
+"""The demo shows what it says it shows."""
+
+import re
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from lab import demo
+from lab.hosts import Lab
+
+
+def test_the_demo_shows_closed_ports_a_healed_drift_and_hosts_as_before(capsys: pytest.CaptureFixture[str]) -> None:
+    with tempfile.TemporaryDirectory(prefix="metrics-tunnel-", dir="/var/tmp") as made:
+        folder = Path(made) / "demo"
+        try:
+            demo.up(folder)
+            shown = capsys.readouterr().out
+            demo.down(folder)
+            compared = capsys.readouterr().out
+            assert not folder.exists()
+        finally:
+            if folder.exists():
+                Lab(folder).remove()
+    for host in demo.EXPORTERS:
+        assert re.search(rf"^ +{host} .* 1 +[1-9]\d+ +open before, closed now$", shown, re.MULTILINE), shown
+    assert "port 9100 from the network: open\n" in shown
+    assert "exit code 7" in shown
+    assert "web1 exporter-9100: exporter listens on" in shown
+    assert re.search(r"heals it in .* port 9100 from the network: closed\n.* exit code 0 ", shown), shown
+    assert compared.count(": identical") == 1 + len(demo.EXPORTERS), compared
