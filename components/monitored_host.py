@@ -65,7 +65,8 @@ class MonitoredHost(pulumi.ComponentResource):
             server.machine, self.machine, server.key, public_key, forwards, login or TUNNEL_USER, many=many
         )
         carries = self._make(tunnel, [line])
-        config = scrape_config(server.machine, self.machine, self.args.get("labels", {}), targets, many=many)
+        labels = self.args.get("labels", {})
+        config = scrape_config(server.machine, self.machine, labels, targets, server.interval, many=many)
         return [self._make(config, [carries, server.job])]
 
 

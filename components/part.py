@@ -33,6 +33,8 @@ class Part:
     version: str = ""
     """What of its receipt's name may change, such as rotation or port: the resource is replaced then, so that the old
     one is taken away."""
+    wait: int = 0
+    """Seconds that its proof may take beyond what any part may."""
     offline: bool = False
     abandoned: bool = False
     """Its machine is gone: the resource stays as it is recorded, and is forgotten when it is no longer declared."""
@@ -47,14 +49,13 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
     triggers = [machine.connection["address"], part.version]
     owner = pulumi.Output.all(*triggers).apply(lambda given: f"{stack}.{part.name}.{_digest(given)}")
     token = _token(part, known, owner, made)
-    text = pulumi.Output.all(token, owner).apply(
-        lambda t: machine.command(f"timeout {_SECONDS} sh -s -- apply {t[1]} {t[0]}")
-    )
+    run = f"timeout {_SECONDS + part.wait} sh -s --"
+    text = pulumi.Output.all(token, owner).apply(lambda t: machine.command(f"{run} apply {t[1]} {t[0]}"))
     stdin = pulumi.Output.all(**known, **part.late).apply(lambda values: payload(part.script, values))
     arguments: dict[str, Any] = {
         "create": text,
         "update": text,
-        "delete": owner.apply(lambda o: machine.command(f"timeout {_SECONDS} sh -s -- remove {o}")),
+        "delete": owner.apply(lambda o: machine.command(f"{run} remove {o}")),
         "stdin": machine.stdin(stdin),
         "triggers": triggers,
         "add_previous_output_in_env": False,

@@ -1,13 +1,17 @@
 """What is sent to a machine: quoted values, the functions that a verb reaches, one last line.
 
-The scripts are static files of functions. Comments and indents go, for Pulumi's state holds each payload twice.
+The scripts are static files of functions. Pulumi's state holds each payload twice: comments and indents go, and the
+functions, which are the same for every stack, are packed. Values, which are not, stay as they can be read.
 """
 
+import base64
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
+
+import deflate
 
 _FUNCTION = re.compile(r"^(\w+)\(\) (?:\{.*\}|\{(?s:.*?)^\})$", re.MULTILINE)
 _USAGE = re.compile(r"\A(\w+\(\) \{) #.*")
@@ -15,6 +19,7 @@ _WORD = re.compile(r"\w+")
 # What only an observation calls; it need not be in the state.
 _LOOKING = {"observe", "rehearse", "report", "check", "present", "manifest_drift", "unit_drift"}
 _SIDE_BY_SIDE = 4
+_LEVEL = 12
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
@@ -52,15 +57,28 @@ def assignments(values: Mapping[str, str]) -> str:
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
 
 
+@cache
+def code(script: str) -> str:
+    """Return the functions that the verbs of a part reach."""
+    known = {name: text for name, text in (functions("lib") | functions(script)).items() if name not in _LOOKING}
+    return "\n".join(known[name] for name in reachable(["main"], known))
+
+
+@cache
+def packed(text: str) -> str:
+    """Return shell text that does what `text` does, and nothing where it did not arrive whole."""
+    words = base64.b64encode(deflate.gzip_compress(text.encode(), _LEVEL)).decode()
+    return f'CODE=$(base64 -d <<E | gzip -dc\n{words}\nE\n) && eval "$CODE" || exit\n'
+
+
 def payload(script: str, values: Mapping[str, str]) -> str:
     """Return the standard input for `sh -s -- apply|remove ...` of one part.
 
     The call stands last: of an upload that was cut short nothing runs.
     """
-    known = {name: text for name, text in (functions("lib") | functions(script)).items() if name not in _LOOKING}
-    text = "\n".join(known[name] for name in reachable(["main"], known))
+    text = code(script)
     read = {name: value for name, value in values.items() if re.search(rf"\b{name}\b", text)}
-    return f'{assignments(read)}{text}\nmain "$@" </dev/null\n'
+    return f'{assignments(read)}{packed(text)}main "$@" </dev/null\n'
 
 
 def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:

@@ -28,8 +28,9 @@ class PrometheusServer(pulumi.ComponentResource):
         self.where = {name.upper(): str(args.get(key, "")) for name, key in _WHERE.items()}
         self.key = keypair_desired(pulumi.get_stack(), name, self.rotation)["KEY"]
         pair = make(keypair(self.machine, self.rotation, args.get("private_key")), self, [])
-        interval, timeout = args.get("scrape_interval", "5s"), args.get("scrape_timeout", "5s")
-        self.job = make(scrape_job(self.machine, interval, timeout, self.where), self, [])
+        self.interval = args.get("scrape_interval", "5s")
+        job = scrape_job(self.machine, self.interval, args.get("scrape_timeout", "5s"), self.where)
+        self.job = make(job, self, [])
         # The public half of a user's own private key is no secret.
         self.public_key = pulumi.Output.unsecret(pair.stdout).apply(self._made)
         self.fingerprint = self.public_key.apply(fingerprint)
@@ -37,7 +38,9 @@ class PrometheusServer(pulumi.ComponentResource):
 
     def _made(self, public_key: str) -> str:
         if not public_key:
-            raise pulumi.RunError(f"{self.machine.name}: has no key yet and is offline; take offline out for the first up")
+            raise pulumi.RunError(
+                f"{self.machine.name}: is offline and has no key yet; take offline out for the first up"
+            )
         return public_key
 
 

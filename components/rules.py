@@ -6,6 +6,7 @@ No error holds any part of a value: who shows it decides what may be shown.
 import hashlib
 import ipaddress
 import re
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -23,6 +24,7 @@ _DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?(
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,127}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _HOST_KEYS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
+_PEM = serialization.Encoding.PEM
 _MAX_PORT = 65535
 _HOUR = 3600000
 LOCAL = "local"
@@ -151,11 +153,23 @@ def opened_by(text: str, passphrase: str) -> None:
         raise ValueError("is not opened by sshPrivateKeyPassphrase; set the right one") from None
 
 
+def shortest(text: str) -> str:
+    """Return an unencrypted private key in its shortest form: of ed25519 that is PKCS #8, a third of OpenSSH's."""
+    form = serialization.PrivateFormat.PKCS8
+    written: bytes = _loaded(text, None).private_bytes(_PEM, form, serialization.NoEncryption())
+    return min(text, written.decode(), key=len)
+
+
 def _usable(text: str, passphrase: bytes | None) -> bool:
+    return isinstance(
+        _loaded(text, passphrase), ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    )
+
+
+def _loaded(text: str, passphrase: bytes | None) -> Any:
     ssh = "BEGIN OPENSSH PRIVATE KEY" in text
     load = serialization.load_ssh_private_key if ssh else serialization.load_pem_private_key
-    key = load(text.encode(), passphrase)
-    return isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
+    return load(text.encode(), passphrase)
 
 
 def password(value: str) -> str:

@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from . import rules
 from .machine import Machine
 from .part import Part
+
+_READY_SECONDS = 40
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,17 @@ def scrape_config(
     host: Machine,
     labels: Mapping[str, str],
     targets: Sequence[Target],
+    interval: str,
     *,
     many: bool,
 ) -> Part:
-    """Describe the target file of `host` on `server`."""
+    """Describe the target file of `host` on `server`, whose Prometheus scrapes at `interval`, a duration."""
+    # The first scrape comes within one interval.
+    wait = _READY_SECONDS + rules.milliseconds(interval) // 1000
     values = {
         **desired(host.name, labels, targets),
         "HOST": host.name,
+        "WAIT": str(wait),
     }
     return Part(
         name=f"{host.name}-scrape-config" + (f"-{server.name}" if many else ""),
@@ -52,4 +59,5 @@ def scrape_config(
         values=values,
         late={},
         offline=host.offline,
+        wait=wait,
     )

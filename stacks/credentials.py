@@ -4,6 +4,7 @@ Every text that goes on from here is a secret output. Nothing is shown of any of
 """
 
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from .models import Whole
 from .wording import SECRETS, how_to_set, shown
 
 _DEFAULT_FILE = "~/.ssh/id_ed25519"
+_AGENT_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,12 @@ def credentials(whole: Whole, given: Mapping[str, str]) -> tuple[Credentials, li
             found[file] = _of_file(path, file, given) if file else _default(whole.ssh.private_key_path, given)
         except ValueError as error:
             errors.append(str(error))
+    agent = os.environ.get("SSH_AUTH_SOCK")
+    if users and agent and not _answers(agent):
+        errors.append(
+            f"SSH_AUTH_SOCK: no agent answers at {shown(agent)}, and the command plugin asks it even where a key is "
+            "given; start one, or unset the variable"
+        )
     if "sshPrivateKey" in given and whole.ssh.private_key_path:
         errors.append("ssh.privateKeyPath: stands beside the secret sshPrivateKey; keep one of the two")
     secret = {key: pulumi.Output.secret(text) for key, text in given.items()}
@@ -74,14 +82,20 @@ def _default(file: str | None, given: Mapping[str, str]) -> dict[str, Any]:
         return _of_file("ssh.privateKeyPath", file, given)
     if "sshPassword" in given:
         return _password(given)
-    if agent := os.environ.get("SSH_AUTH_SOCK"):
-        return {"agent_socket_path": agent}
+    if os.environ.get("SSH_AUTH_SOCK"):
+        return {}  # Its path is another one in each session, and would be another connection: it is left to who dials.
     if not Path(_DEFAULT_FILE).expanduser().is_file():
         raise ValueError(
             f"ssh.privateKeyPath: is missing, and there is no agent and no {_DEFAULT_FILE}; give the path of a key, "
             f"start an agent, or set one of the secrets sshPrivateKey and sshPassword: {how_to_set('sshPrivateKey')}"
         )
     return _of_file("ssh.privateKeyPath", _DEFAULT_FILE, given)
+
+
+def _answers(agent: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.settimeout(_AGENT_SECONDS)
+        return one.connect_ex(agent) == 0
 
 
 def _of_file(path: str, file: str, given: Mapping[str, str]) -> dict[str, Any]:
@@ -111,7 +125,9 @@ def _with_key(what: str, text: str, given: Mapping[str, str]) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{what} {error}") from None
     passphrase = {"private_key_password": pulumi.Output.secret(given["sshPrivateKeyPassphrase"])} if encrypted else {}
-    return {"private_key": pulumi.Output.secret(key), **passphrase, **_password(given)}
+    # The state holds it twice a resource.
+    short = key if encrypted else rules.shortest(key)
+    return {"private_key": pulumi.Output.secret(short), **passphrase, **_password(given)}
 
 
 def _password(given: Mapping[str, str]) -> dict[str, Any]:

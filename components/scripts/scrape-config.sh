@@ -1,6 +1,6 @@
 #!/bin/sh
 # On a server: a host's target file. Waits until Prometheus reports the target up.
-# Values: HOST, TARGETS (JSON), QUERIES (URL-encoded up{...} ...).
+# Values: HOST, TARGETS (JSON), QUERIES (URL-encoded up{...} ...), WAIT (seconds).
 
 # The scrape job, which comes before, has found Prometheus already.
 preflight() { paths; }
@@ -16,7 +16,7 @@ change() {
 prove() {
   flock -u 9
   for Q in $QUERIES; do
-    poll 45 up || fail "Prometheus does not report $HOST up in 45 s; see: $URL/targets"
+    poll $WAIT up || fail "Prometheus does not report $HOST up in $WAIT s; see: $URL/targets"
   done
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from components import rules
 from lab import base, layouts, picture
 from lab.hosts import Lab
 from lab.picture import Picture
@@ -72,6 +73,23 @@ def test_keys_of_an_agent(lab: Lab, project: Project, before: dict[str, Picture]
     life(lab, project, before, {"SSH_AUTH_SOCK": agent})
 
 
+def test_an_agent_of_another_session_is_no_change(
+    lab: Lab, project: Project, before: dict[str, Picture], agent: str
+) -> None:
+    project.settings({**plain(lab), "ssh": {}})
+    later = lab.folder / "later"
+    later.symlink_to(agent)
+    try:
+        project.environment["SSH_AUTH_SOCK"] = agent
+        project.up()
+        project.environment["SSH_AUTH_SOCK"] = str(later)
+        assert project.plan().code == 0
+        project.destroy()
+    finally:
+        project.environment.pop("SSH_AUTH_SOCK")
+    assert picture.difference(before["web1"], picture.take(lab.hosts["web1"])) == []
+
+
 def test_a_jump_host(lab: Lab, project: Project, before: dict[str, Picture]) -> None:
     given = plain(lab)
     given["hosts"]["web1"]["bastion"] = given["prometheus"]["mon1"]
@@ -102,7 +120,8 @@ def test_secrets_serve_and_are_found_nowhere(lab: Lab, project: Project, before:
     for name, value in secrets.items():
         project.secret(name, value)
     project.settings({**plain(lab), "ssh": {"user": base.ASKED}})
-    marks = [value.splitlines()[1 if "\n" in value else 0].encode() for value in secrets.values()]
+    forms = [*secrets.values(), rules.shortest(lab.key.read_text())]
+    marks = [value.splitlines()[1 if "\n" in value else 0].encode() for value in forms]
     found: list[str] = []
     looking = threading.Event()
     sampler = threading.Thread(target=_sample, args=(marks, found, looking.is_set))

@@ -6,6 +6,7 @@ under test can touch the machine that runs the tests. `kill` is a fake as well.
 
 import base64
 import getpass
+import gzip
 import os
 import re
 import resource
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 
 from components.drift import Finding, parse
+from components.payload import packed
 from tests.mocked import Deployment, deploy, fleet
 
 SHELLS = ["dash", "bash --posix", "busybox sh"]
@@ -29,14 +31,15 @@ FAKES = Path(__file__).parent / "fakes"
 # Real tools that change nothing beyond the files they are given.
 _REAL = re.findall(
     r"\S+",
-    """awk base64 basename bash cat chmod cmp cp cut date dirname env expr false find flock grep head kill ln ls mkdir
-    mktemp mv od paste printf pwd readlink rm rmdir sed seq sh sha256sum sort ssh ssh-keygen tail tee test timeout touch
-    tr true uname uniq wc xargs yes""",
+    """awk base64 basename bash cat chmod cmp cp cut date dirname env expr false find flock grep gzip head kill ln ls
+    mkdir mktemp mv od paste printf pwd readlink rm rmdir sed seq sh sha256sum sort ssh ssh-keygen tail tee test timeout
+    touch tr true uname uniq wc xargs yes""",
 )
 _TOP = "bin|boot|dev|etc|home|lib|lib32|lib64|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var"
 _ABSOLUTE = re.compile(rf"(?<![\w.*}}\]])/(?!dev/(?:null|stdin|tcp)\b)(?={_TOP})(?=(?:{_TOP})(?!\w))")
 _LEFT = re.compile(rf"/(?!dev/(?:null|stdin|tcp)\b)(?:{'|'.join({*_TOP.split('|'), *os.listdir('/')})})(?!\w)")  # noqa: PTH208 - names
 _ORDER = ["keypair", "scrape-job", "authorized-key", "ssh-tunnel", "scrape-config", "exporter"]
+_PACKED = re.compile(r'^CODE=.*\n(.*)\nE\n\) && eval "\$CODE".*\n', re.MULTILINE)
 _PREFIX = 'kill() { "$ROOT/usr/bin/kill" "$@"; }\n'
 PROMETHEUS = b"""\
 # Mine.
@@ -205,14 +208,20 @@ class Sandbox:
         self.write(f"fake/pid/{unit}", f"{pid}\n")
 
     def inside(self, text: str) -> str:
-        """Return a script with every absolute path below this folder."""
-        text = _ABSOLUTE.sub(f"{self.root}/", text)
-        text = re.sub(r"flock -w \d+", "flock -w 0.2", text)
-        refuse_outside(text, self.root)
-        return text
+        """Return a script with every absolute path below this folder; what was packed is packed again."""
+        found = _PACKED.search(text)
+        pieces = [text[: found.start()], unpacked(text), text[found.end() :]] if found else [text]
+        pieces = [re.sub(r"flock -w \d+", "flock -w 0.2", _ABSOLUTE.sub(f"{self.root}/", one)) for one in pieces]
+        refuse_outside("\n".join(pieces), self.root)
+        if found:
+            pieces[1] = packed(pieces[1])
+        return "".join(pieces)
 
-    def run(self, text: str, *args: str, limit: int | None = None) -> Done:
-        """Run a payload as its machine would. A file cannot grow over `limit` bytes, as on a full disk."""
+    def run(self, text: str, *args: str, limit: int | None = None, ready: bool = False) -> Done:
+        """Run a payload as its machine would. A file cannot grow over `limit` bytes, as on a full disk.
+
+        A text that is `ready` came from `inside` already.
+        """
 
         def full() -> None:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -229,7 +238,7 @@ class Sandbox:
         shell, *flags = self.shell.split()
         done = subprocess.run(
             [shutil.which(shell) or shell, *flags, "-s", "--", *args],
-            input=_PREFIX + self.inside(text),
+            input=_PREFIX + (text if ready else self.inside(text)),
             capture_output=True,
             text=True,
             check=False,
@@ -279,6 +288,13 @@ class Sandbox:
     def files(self) -> dict[str, tuple[Any, ...]]:
         """Return the state of what is no folder."""
         return {path: what for path, what in self.state().items() if what[0][0] != "d"}
+
+
+def unpacked(payload: str) -> str:
+    """Return the text of a payload's packed functions."""
+    found = _PACKED.search(payload)
+    assert found
+    return gzip.decompress(base64.b64decode(found[1])).decode()
 
 
 def refuse_outside(text: str, root: Path) -> None:

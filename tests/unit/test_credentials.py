@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import socket
 import subprocess
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ def written(key: Any, form: PrivateFormat, passphrase: str | None = None) -> str
 
 
 PLAIN = written(ED25519, PrivateFormat.OpenSSH)
+SHORT = written(ED25519, PrivateFormat.PKCS8)
 PEM = written(RSA, PrivateFormat.TraditionalOpenSSL)
 LOCKED = written(RSA, PrivateFormat.TraditionalOpenSSL, PASSPHRASE)
 PKCS8 = written(RSA, PrivateFormat.PKCS8)
@@ -51,6 +54,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(pulumi, "get_stack", lambda: "prod")
     (tmp_path / ".ssh").mkdir()
     return tmp_path
+
+
+@pytest.fixture
+def agent(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Give an agent's socket, which is all that is asked of it here."""
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(home / "agent"))
+        one.listen()
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(home / "agent"))
+        yield str(home / "agent")
 
 
 @pytest.fixture
@@ -106,14 +119,17 @@ def refused(stack: Any, *secrets: str, **given: Any) -> str:
 
 def test_the_secret_key_is_what_logs_in(stack: Any) -> None:
     found = login(stack(sshPrivateKey=PLAIN))
-    assert found["private_key"] == ("secret", PLAIN)
+    assert found["private_key"] == ("secret", SHORT)
     assert not found.keys() & {"password", "agent_socket_path", "private_key_password", "sudo_password"}
 
 
-@pytest.mark.parametrize("key", [PLAIN, PEM, PKCS8])
-def test_a_key_may_have_any_usual_form_and_line_ends(stack: Any, key: str) -> None:
-    assert login(stack(sshPrivateKey=key.replace("\n", "\r\n")))["private_key"] == ("secret", key)
-    assert login(stack(sshPrivateKey=key.strip()))["private_key"] == ("secret", key)
+@pytest.mark.parametrize(("key", "short"), [(PLAIN, SHORT), (PEM, PEM), (PKCS8, PKCS8)])
+def test_a_key_may_have_any_usual_form_and_line_ends_and_goes_on_in_the_shortest(
+    stack: Any, key: str, short: str
+) -> None:
+    assert login(stack(sshPrivateKey=key.replace("\n", "\r\n")))["private_key"] == ("secret", short)
+    assert login(stack(sshPrivateKey=key.strip()))["private_key"] == ("secret", short)
+    assert len(short) <= len(key)
 
 
 def test_an_encrypted_key_goes_on_with_its_passphrase(stack: Any) -> None:
@@ -170,9 +186,9 @@ def test_a_key_file_is_read_and_a_machines_own_goes_before_it(stack: Any, home: 
     bastion = {"address": "10.0.0.3", "hostKey": PUBLIC, "privateKeyPath": str(home / "own")}
     settings = stack(ssh={"privateKeyPath": "~/all"}, host={"privateKeyPath": "~/own"})
     assert login(settings)["private_key"] == ("secret", PEM)
-    assert login(settings, "mon1")["private_key"] == ("secret", PLAIN)
+    assert login(settings, "mon1")["private_key"] == ("secret", SHORT)
     found = login(stack(ssh={"privateKeyPath": "~/all"}, host={"bastion": bastion}))
-    assert found["private_key"] == ("secret", PLAIN)
+    assert found["private_key"] == ("secret", SHORT)
     assert found["bastion"]["private_key"] == ("secret", PEM)
 
 
@@ -204,14 +220,14 @@ def test_a_key_file_that_may_not_be_read_is_refused(stack: Any, home: Path, monk
     assert "'~/key' cannot be read (Permission denied)" in refused(stack, ssh={"privateKeyPath": "~/key"})
 
 
-def test_a_password_logs_in_alone_or_beside_a_key(stack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
+def test_a_password_logs_in_alone_or_beside_a_key(stack: Any, agent: str) -> None:
+    assert agent
     found = login(stack(sshPassword="päss"))
     assert found["password"] == ("secret", "päss")
     assert not found.keys() & {"private_key", "agent_socket_path"}
     found = login(stack(sshPassword="päss", sshPrivateKey=PLAIN))
     assert found["password"] == ("secret", "päss")
-    assert found["private_key"] == ("secret", PLAIN)
+    assert found["private_key"] == ("secret", SHORT)
 
 
 def test_the_sudo_password_goes_to_machines_and_not_to_jump_hosts(stack: Any) -> None:
@@ -223,16 +239,25 @@ def test_the_sudo_password_goes_to_machines_and_not_to_jump_hosts(stack: Any) ->
 
 
 def test_the_agent_comes_before_the_usual_file_and_without_either_it_is_said(
-    stack: Any, home: Path, monkeypatch: pytest.MonkeyPatch
+    stack: Any, home: Path, request: pytest.FixtureRequest
 ) -> None:
     text = refused(stack)
     assert "ssh.privateKeyPath: is missing, and there is no agent and no ~/.ssh/id_ed25519" in text
     (home / ".ssh" / "id_ed25519").write_text(PLAIN)
-    assert login(stack())["private_key"] == ("secret", PLAIN)
-    monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
+    assert login(stack())["private_key"] == ("secret", SHORT)
+    request.getfixturevalue("agent")
     found = login(stack())
-    assert found["agent_socket_path"] == "/run/agent"
-    assert "private_key" not in found
+    assert not found.keys() & {"private_key", "agent_socket_path"}, "its path is another one in each session"
+
+
+def test_an_agent_that_is_gone_is_told_even_beside_a_key(stack: Any, agent: str) -> None:
+    assert login(stack(sshPrivateKey=PLAIN))
+    Path(agent).unlink()
+    text = refused(stack, sshPrivateKey=PLAIN)
+    assert f"SSH_AUTH_SOCK: no agent answers at {agent[:20]!r}"[:-1] in text
+    assert "unset the variable" in text
+    local = {"prometheus": {"mon1": {"address": "local"}}, "hosts": {}}
+    assert login(stack(**local), "mon1"), "nothing is dialled"
 
 
 def test_a_local_server_needs_no_credentials(stack: Any) -> None:
@@ -262,7 +287,7 @@ def test_a_password_with_a_line_break_is_refused_unseen(stack: Any, name: str) -
 
 def test_the_tunnels_own_key_arrives_secret_and_may_not_be_encrypted(stack: Any) -> None:
     settings = stack(sshPassword="x", tunnelPrivateKey=PLAIN)
-    assert settings.servers["mon1"].get("private_key") == ("secret", PLAIN)
+    assert settings.servers["mon1"].get("private_key") == ("secret", PLAIN), "ssh-keygen there reads no PKCS #8"
     assert "private_key" not in stack(sshPassword="x").servers["mon1"]
     text = refused(stack, sshPassword="x", tunnelPrivateKey=LOCKED, sshPrivateKeyPassphrase=PASSPHRASE)
     assert "tunnelPrivateKey: is encrypted" in text
