@@ -120,12 +120,14 @@ Take it all away, and compare each host with before:
 
 
 def main() -> None:
-    """Run what the argument names: up or down."""
-    commands = {"up": up, "down": down}
+    """Run what the first argument names, in the folder that the second one names."""
+    match sys.argv[1:]:
+        case ["up" | "down" as what, *folder] if len(folder) <= 1:
+            pass
+        case _:
+            raise SystemExit("usage: python -m lab.demo up|down [FOLDER]")
     try:
-        commands[sys.argv[1]]()
-    except (IndexError, KeyError):
-        raise SystemExit("usage: python -m lab.demo up|down") from None
+        {"up": up, "down": down}[what](*map(Path, folder))
     except (LabError, ToolsError, PulumiError) as error:
         raise SystemExit(f"lab.demo: {error}") from error
 
