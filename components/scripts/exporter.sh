@@ -97,11 +97,9 @@ restore() {
 present() { [ -n "$(closed)" ]; }
 
 check() {
-  (find_exporter) 2>/dev/null || {
-    echo "the exporter is gone"
-    return
-  }
+  trap 'echo "the exporter is gone"' EXIT
   find_exporter
+  trap - EXIT
   case $(shows $U ActiveState) in inactive | failed | deactivating) echo "exporter $U is stopped" ;; esac
   W=$(wide | tr '\n' ' ')
   [ -z "$W" ] || echo "exporter listens on $W"

@@ -73,9 +73,16 @@ present() {
   [ -e $F ]
 }
 
+# What keeps the unit from running as its file says.
 check() {
   paths
-  unit_drift $UNIT
-  W=$(shows $UNIT DropInPaths)
-  [ -z "$W" ] || echo "$UNIT is overridden by $W"
+  systemctl show -p UnitFileState -p ActiveState -p DropInPaths $UNIT | while IFS= read -r W; do
+    case $W in
+    UnitFileState=enabled | DropInPaths=) ;;
+    UnitFileState=masked*) echo "$UNIT is masked" ;;
+    UnitFileState=*) echo "$UNIT is not enabled" ;;
+    ActiveState=inactive | ActiveState=failed | ActiveState=deactivating) echo "$UNIT is stopped" ;;
+    DropInPaths=*) echo "$UNIT is overridden by ${W#*=}" ;;
+    esac
+  done
 }
