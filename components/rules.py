@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")  # a last label that resolvers
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._-]{0,200}(?<!@)\.service")
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9@._+-]{1,255})+")
-_URL = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?((?:/[A-Za-z0-9._~-]+)*)/?")
+_URL = re.compile(r"http://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?((?:/[A-Za-z0-9._~-]+)*)/?")
 _JOB = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._:/-]{0,98}[A-Za-z0-9])?")
 _DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?(?:([0-9]{1,6})ms)?")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,127}")
@@ -247,14 +247,14 @@ def path(value: str) -> str:
 
 
 def url(value: str) -> str:
-    """Return an http or https address without credentials, query or trailing slash."""
+    """Return Prometheus' http address, without credentials, query or trailing slash. The scripts speak no TLS."""
     found = _URL.fullmatch(value)
     try:
         valid = found is not None and bool(address(found[1].strip("[]"))) and bool(port(int(found[2] or 80)))
     except ValueError:
         valid = False
     if not found or not valid or {".", ".."} & set(found[3].split("/")):
-        raise ValueError("is no http address without user, query or fragment; use such as http://127.0.0.1:9090")
+        raise ValueError("is no plain http address without user, query or fragment; use such as http://127.0.0.1:9090")
     return value.rstrip("/")
 
 

@@ -16,6 +16,8 @@ preflight() {
   [ ! -e $CONF ] || grep -q metrics-tunnel $CONF || fail "$CONF is not ours; move it away"
   W=$(sshd -t 2>&1) || fail "sshd's configuration is invalid already, mend it: $W"
   ! W=$(effective | grep -x 'disableforwarding yes\|pubkeyauthentication no') || fail "sshd has '$W'; take that out of its configuration"
+  W=$(keeps_out)
+  [ -z "$W" ] || fail "sshd keeps user $LOGIN out by $W; mend that in its configuration"
 }
 
 change() {
@@ -58,6 +60,16 @@ reload_sshd() {
 }
 
 effective() { sshd -T -C user=$LOGIN,host=x,addr=127.0.0.1 2>&1; }
+
+# The lists of sshd that do not let our user in, whose group has the same name.
+keeps_out() {
+  effective | while read -r K W; do
+    case $K,$LOGIN in
+    allow[ug]*s,${W%@*}) echo $K yes ;;
+    allow[ug]*s,* | deny[ug]*s,${W%@*}) echo $K no ;;
+    esac
+  done | awk '{n[$1]++}$2=="yes"{y[$1]++}END{for(k in n)if(!y[k])print k}'
+}
 
 # The lines of the drop-in that sshd would not use.
 disobeyed() { effective | grep -vixFf - $CONF | grep -v '^#\|^Match' | tr '\n' ,; }
@@ -121,6 +133,8 @@ check() {
     echo "user $LOGIN is missing"
   fi
   [ -f $CONF ] && dropin | cmp -s - $CONF || echo "$CONF is missing or was edited"
+  W=$(keeps_out)
+  [ -z "$W" ] || echo "sshd keeps user $LOGIN out by $W"
   W=$(disobeyed 2>/dev/null)
   [ -z "$W" ] || echo "sshd does not obey $CONF in: $W$(culprit)"
 }

@@ -312,3 +312,24 @@ def test_an_address_may_be_another_resources_output() -> None:
     assert {one.inputs["connection"]["host"] for one in commands(done).values()} == {"10.0.0.77"}
     assert {plain["address"] for plain in done.plain} == {"10.0.0.77"}
     assert "metrics-tunnel@10.0.0.77" in done.resources["web1-ssh-tunnel"].inputs["stdin"]
+
+
+def test_a_scrape_config_waits_for_a_first_scrape_however_long_the_interval() -> None:
+    for interval, wait in (("5s", 45), ("1m", 100), ("1h", 3640)):
+        done = deploy(fleet({"mon1": {"scrape_interval": interval}}))
+        config = done.resources["web1-scrape-config"].inputs
+        assert f"WAIT={wait}\n" in config["stdin"]
+        assert all(config[verb].startswith(f"timeout {180 + wait} ") for verb in ("create", "update", "delete"))
+        assert done.resources["web1-ssh-tunnel"].inputs["create"].startswith("timeout 180 ")
+
+
+def test_a_server_without_a_key_of_which_nothing_can_be_made_is_told() -> None:
+    async def program() -> None:
+        server = PrometheusServer(
+            "mon1", {"connection": {"address": "10.0.0.1", "host_key": HOST_KEY}, "offline": True}
+        )
+        assert await server.public_key.future()
+        with pytest.raises(pulumi.RunError, match="mon1: is offline and has no key yet; take offline out"):
+            server._made("")
+
+    deploy(program)

@@ -68,6 +68,17 @@ def test_a_user_with_sudo(lab: Lab, project: Project, before: dict[str, Picture]
     life(lab, project, before)
 
 
+def test_a_user_with_passwords_alone(lab: Lab, project: Project, before: dict[str, Picture]) -> None:
+    project.settings({**plain(lab), "ssh": {"user": base.ASKED}})
+    for name in ("sshPassword", "sudoPassword"):
+        project.secret(name, base.PASSWORD)
+    try:
+        life(lab, project, before)
+    finally:
+        for name in ("sshPassword", "sudoPassword"):
+            project.pulumi("config", "rm", f"metrics-tunnel:{name}", "--stack", project.stack)
+
+
 def test_keys_of_an_agent(lab: Lab, project: Project, before: dict[str, Picture], agent: str) -> None:
     project.settings({**plain(lab), "ssh": {}})
     life(lab, project, before, {"SSH_AUTH_SOCK": agent})

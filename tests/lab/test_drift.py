@@ -6,16 +6,24 @@ import pytest
 
 from lab import layouts, picture
 from lab.hosts import Host, Lab, wait
+from lab.picture import Picture
 from lab.project import DRIFT, Project, settings
 from tests.lab.drifts import DRIFTS, PROMETHEUS, Drift
 
 
 @pytest.fixture(scope="module")
-def hosts(lab: Lab, project: Project) -> dict[str, Host]:
+def before() -> dict[str, Picture]:
+    """Keep what each machine was like before the first `up`."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def hosts(lab: Lab, project: Project, before: dict[str, Picture]) -> dict[str, Host]:
     mon1 = lab.add("mon1", layouts.SERVERS["comments"])
     web1 = lab.add("web1", layouts.EXPORTERS["packaged"])
     db1 = lab.add("db1", layouts.EXPORTERS["hand-made"])
     lab.boot()
+    before |= {name: picture.take(host) for name, host in lab.hosts.items()}
     project.settings(settings(lab, [mon1], [web1, db1]))
     project.up()
     return lab.hosts
@@ -132,3 +140,38 @@ def test_an_unreachable_machine_is_a_warning_and_fails_alone(hosts: dict[str, Ho
         hosts["db1"].run("systemctl start ssh")
     project.up()
     assert project.plan().code == 0
+
+
+def test_a_new_host_that_is_offline_is_not_reached_for_and_joins_later(
+    lab: Lab, hosts: dict[str, Host], project: Project
+) -> None:
+    plain = settings(lab, [hosts["mon1"]], [hosts["web1"], hosts["db1"]])
+    absent = {"address": f"{lab.network}.251", "hostKey": hosts["web1"].host_key, "offline": True}
+    project.settings({**plain, "hosts": {**plain["hosts"], "later": absent}})
+    assert "cannot look" not in project.up().output
+    assert project.plan().code == 0
+    later = lab.add("later", layouts.EXPORTERS["packaged"])
+    lab.boot(later)
+    clean = picture.take(later)
+    project.settings(settings(lab, [hosts["mon1"]], [hosts["web1"], hosts["db1"], later]))
+    project.up()
+    assert project.plan().code == 0
+    assert hosts["mon1"].scraped("later") == "1"
+    project.settings(plain)
+    project.up()
+    assert picture.difference(clean, picture.take(later)) == []
+
+
+def test_destroy_after_all_that_leaves_what_hands_edited_elsewhere_and_nothing_else(
+    hosts: dict[str, Host], project: Project, before: dict[str, Picture]
+) -> None:
+    project.destroy()
+    left = {
+        line.split(":")[0] for name in before for line in picture.difference(before[name], picture.take(hosts[name]))
+    }
+    assert left == {
+        PROMETHEUS,
+        "/home/deploy/.ssh/authorized_keys",
+        "/etc/default/prometheus-node-exporter",
+    }
+    assert "metrics-tunnel" not in hosts["mon1"].run(f"cat {PROMETHEUS}")

@@ -24,6 +24,10 @@ def no_forwarding(tree: Path) -> None:
     (tree / "etc/ssh/sshd_config.d/00-closed.conf").write_text("DisableForwarding yes\n")
 
 
+def listed(tree: Path) -> None:
+    (tree / "etc/ssh/sshd_config.d/50-company.conf").write_text("AllowUsers root deploy\n")
+
+
 def no_sudo(tree: Path) -> None:
     (tree / "etc/sudoers.d/deploy").unlink()
 
@@ -33,6 +37,7 @@ TROUBLE = {
     "socket": layouts.EXPORTERS["socket-activated"],
     "none": layouts.none,
     "closed": no_forwarding,
+    "listed": listed,
     "nosudo": no_sudo,
     "badkey": layouts.EXPORTERS["packaged"],
     "nosysd": layouts.EXPORTERS["packaged"],
@@ -56,6 +61,7 @@ FORESEEN = {
     "socket": r"socket exporter-9100: .*socket.*bind it to 127.0.0.1",
     "none": r"none exporter-9100: .*nothing listens on port 9100; start the exporter",
     "closed": r"closed authorized-key.*disableforwarding yes.*take that out",
+    "listed": r"listed authorized-key.*user metrics-tunnel out by allowusers; mend that",
     "nosysd": r"nosysd authorized-key.*a running systemd; log in",
     "nosudo": r"nosudo: cannot look at it .*sudo.*; set sudoPassword",
     "badkey": r"badkey: cannot look at it .*[Hh]ost key.*; compare the key with",
@@ -70,6 +76,7 @@ SAID = {
     "socket": FORESEEN["socket"],
     "none": FORESEEN["none"],
     "closed": FORESEEN["closed"],
+    "listed": FORESEEN["listed"],
     "nosudo": r"sudo: .*password",
     "badkey": r"host key mismatch",
     "gone": r"dial tcp \S+:22: connect: no route to host",
@@ -137,7 +144,7 @@ def test_a_refused_configuration_is_not_written(name: str, seen: Seen) -> None:
     assert not [line for line in left if not re.match("/etc/metrics-tunnel|/var/lib/metrics-tunnel", line)]
 
 
-@pytest.mark.parametrize("name", ["closed", "nosudo", "badkey", "full", "locked"])
+@pytest.mark.parametrize("name", ["closed", "listed", "nosudo", "badkey", "full", "locked"])
 def test_a_refused_machine_is_as_it_was(name: str, seen: Seen) -> None:
     assert picture.difference(seen.before[name], seen.after[name]) == []
 

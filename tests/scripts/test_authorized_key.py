@@ -295,3 +295,34 @@ def test_a_line_of_somebody_else_that_is_left_alone_keeps_sshds_limits_valid(mac
     assert machine.remove(KEY).code == 0
     assert machine.read(KEYS) == FOREIGN
     assert "\nPermitOpen none\n" in machine.read(CONF)
+
+
+@pytest.mark.parametrize(
+    ("rule", "culprit"),
+    [
+        ("AllowUsers root ann", "allowusers"),
+        ("AllowUsers root metrics-*@10.0.0.*", ""),
+        ("AllowGroups adm", "allowgroups"),
+        ("AllowGroups adm metrics-tunnel", ""),
+        ("DenyUsers metrics-?unnel", "denyusers"),
+        ("DenyUsers ann", ""),
+    ],
+)
+@in_each_shell
+def test_lists_of_sshd_that_keep_the_tunnel_user_out_are_told_before_anything_changes(
+    rule: str, culprit: str, machine: Sandbox
+) -> None:
+    machine.write("etc/ssh/sshd_config.d/50-company.conf", f"{rule}\n")
+    before = machine.state()
+    foreseen = machine.look(KEY, "web1").refusals
+    done = machine.apply(KEY)
+    if not culprit:
+        assert (done.code, foreseen) == (0, [])
+        return
+    assert foreseen == [f"sshd keeps user metrics-tunnel out by {culprit}; mend that in its configuration"]
+    assert foreseen[0] in done.err
+    assert machine.state() == before
+    (machine / "etc/ssh/sshd_config.d/50-company.conf").unlink()
+    assert machine.apply(KEY).code == 0
+    machine.write("etc/ssh/sshd_config.d/50-company.conf", f"{rule}\n")
+    assert machine.look(KEY, "web1").drift == [f"sshd keeps user metrics-tunnel out by {culprit}"]

@@ -183,6 +183,7 @@ BAD: dict[str, list[Any]] = {
         *(
             "127.0.0.1:9090",
             "ftp://a",
+            "https://a",
             "file:///etc/passwd",
             "http://u:p@a/",
             "http://a/?q",
@@ -376,7 +377,7 @@ GOOD: list[tuple[str, str, list[Any]]] = [
     (
         "prometheus.mon1.url",
         "servers mon1 url",
-        ["http://127.0.0.1:9090", "https://mon1.example.org/prometheus", "http://[::1]:9090", "http://localhost"],
+        ["http://127.0.0.1:9090", "http://mon1.example.org/prometheus", "http://[::1]:9090", "http://localhost"],
     ),
     ("ssh.user", "hosts web1 connection user", ["admin", "root"]),
     ("scrape.job", "hosts web1 exporters node job", ["node", "node exporter", "a"]),
