@@ -1,10 +1,14 @@
 """The tunnels' keypair of one server: made there, its private half never leaves it."""
 
+import re
+
 import asyncssh
 import pulumi
 
 from .machine import Machine
 from .part import Part
+
+_TOLD = re.compile(r"^metrics-tunnel ((?:ssh|ecdsa)-\S+ [A-Za-z0-9+/]+={0,2} metrics-tunnel-\S+)$", re.MULTILINE)
 
 
 def identity(stack: str, server: str, rotation: int) -> str:
@@ -19,7 +23,7 @@ def desired(stack: str, server: str, rotation: int) -> dict[str, str]:
 
 
 def keypair(machine: Machine, rotation: int, private_key: pulumi.Input[str] | None) -> Part:
-    """Describe the keypair; its resource's `stdout` is the public key line."""
+    """Describe the keypair; its resource's `stdout` holds the public key line, which `told` finds."""
     return Part(
         name=f"{machine.name}-keypair",
         receipt=f"keypair-{identity(pulumi.get_stack(), machine.name, rotation)}",
@@ -29,6 +33,15 @@ def keypair(machine: Machine, rotation: int, private_key: pulumi.Input[str] | No
         late={"PRIVATE_KEY": "" if private_key is None else pulumi.Output.secret(private_key)},
         version=str(rotation),
     )
+
+
+def told(said: str) -> str:
+    """Return the public key line in a keypair's output, or nothing where none was made.
+
+    Whatever else stands in the output, such as a shell's greeting, must not get near an authorized_keys file.
+    """
+    found = _TOLD.findall(said)
+    return str(found[-1]) if found else ""
 
 
 def fingerprint(public_key: str) -> str:

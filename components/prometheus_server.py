@@ -4,7 +4,7 @@ import pulumi
 
 from .args import PrometheusServerArgs
 from .keypair import desired as keypair_desired
-from .keypair import fingerprint, keypair
+from .keypair import fingerprint, keypair, told
 from .machine import Machine
 from .part import make
 from .scrape_job import scrape_job
@@ -36,12 +36,10 @@ class PrometheusServer(pulumi.ComponentResource):
         self.fingerprint = self.public_key.apply(fingerprint)
         self.register_outputs({"public_key": self.public_key, "fingerprint": self.fingerprint})
 
-    def _made(self, public_key: str) -> str:
-        if not public_key:
-            raise pulumi.RunError(
-                f"{self.machine.name}: is offline and has no key yet; take offline out for the first up"
-            )
-        return public_key
+    def _made(self, said: str) -> str:
+        if key := told(said):
+            return key
+        raise pulumi.RunError(f"{self.machine.name}: is offline and has no key yet; take offline out for the first up")
 
 
 _WHERE = {"config": "config_file", "service": "service", "url": "url"}

@@ -175,7 +175,11 @@ def _args(address: str, more: Mapping[str, Any]) -> dict[str, Any]:
 class _Mocks(mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         key = re.search(r"^PART=keypair-(\S+)$", str(_bare(args.inputs.get("stdin"))), re.MULTILINE)
-        return f"{args.name}-id", {**args.inputs, "stdout": public_key(key[1]) if key else "", "stderr": ""}
+        return f"{args.name}-id", {
+            **args.inputs,
+            "stdout": f"Hello.\nmetrics-tunnel {public_key(key[1])}\n" if key else "",
+            "stderr": "",
+        }
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         raise NotImplementedError(args.token)

@@ -13,7 +13,8 @@ paths() {
 preflight() {
   paths
   case $(getent passwd $LOGIN) in '' | *"$GECOS"*) ;; *) fail "user $LOGIN is there and not ours; rename it" ;; esac
-  [ ! -e $CONF ] || grep -q metrics-tunnel $CONF || fail "$CONF is not ours; move it away"
+  [ ! -s $CONF ] || [ -d $RECEIPT ] || grep -q metrics-tunnel $CONF || fail "$CONF is not ours; move it away"
+  listened "$(grep -s " $ID\$" $KEYS)"
   W=$(sshd -t 2>&1) || fail "sshd's configuration is invalid already, mend it: $W"
   ! W=$(effective | grep -x 'disableforwarding yes\|pubkeyauthentication no') || fail "sshd has '$W'; take that out of its configuration"
   W=$(keeps_out)
@@ -56,10 +57,14 @@ dropin() {
 
 reload_sshd() {
   W=$(sshd -t 2>&1) || fail "sshd refuses its configuration, mend it: $W"
-  for U in ssh sshd; do ! systemctl is-active -q $U || systemctl reload $U; done
+  # One that got its socket from systemd cannot open it again: it is restarted, which ends no session.
+  R=reload
+  ! systemctl is-active -q ssh.socket || R=restart
+  for U in ssh sshd; do ! systemctl is-active -q $U || systemctl $R $U; done
 }
 
-effective() { sshd -T -C user=$LOGIN,host=x,addr=127.0.0.1 2>&1; }
+# A Match of any kind wants all of these.
+effective() { sshd -T -C user=$LOGIN,host=x,addr=127.0.0.1,laddr=127.0.0.1,lport=22,rdomain= 2>&1; }
 
 # The lists of sshd that do not let our user in, whose group has the same name.
 keeps_out() {
@@ -94,7 +99,7 @@ undo() {
 restore() {
   paths
   W=$(others)
-  if [ -n "$W" ]; then
+  if echo "$W" | grep -q '^ *[^ #]'; then
     put $KEYS "$W"
     put $CONF "$(dropin)"
     reload_sshd
@@ -125,10 +130,10 @@ check() {
     echo "the key's line in $KEYS is missing, changed or not alone"
   [ ! -f $KEYS ] || [ "$(stat -c '%a %U' $KEYS)" = '644 root' ] || echo "$KEYS has mode and owner $(stat -c '%a %U' $KEYS) instead of 644 root"
   if W=$(getent passwd $LOGIN); then
-    [ "$(echo "$W" | cut -d: -f6,7)" = "/nonexistent:/usr/sbin/nologin" ] || echo "user $LOGIN has the shell or home ${W##*:}"
+    [ "$(echo "$W" | cut -d: -f6,7)" = "/nonexistent:/usr/sbin/nologin" ] || echo "user $LOGIN has another shell or home: $(echo "$W" | cut -d: -f6,7)"
     [ "$(getent shadow $LOGIN | cut -d: -f2)" = '*' ] || echo "user $LOGIN has a password or is locked"
     W=$(id -Gn $LOGIN | tr ' ' '\n' | grep -vx $LOGIN | tr '\n' ' ')
-    [ -z "$W" ] || echo "user $LOGIN is in the groups $W"
+    [ -z "$W" ] || echo "user $LOGIN is in the groups ${W% }"
   else
     echo "user $LOGIN is missing"
   fi

@@ -5,31 +5,41 @@
 
 # Sets U, the exporter's unit, and DROPIN, ours for it.
 find_exporter() {
+  D=/etc/systemd/system
+  W=$(listeners)
+  P=${W#*pid=}
+  N=
+  case $W in
+  *docker-proxy*) foreign ;;
+  *pid=*) N=$(unit_of ${P%%,*}) ;;
+  esac
   U=$(closed)
   U=${SERVICE:-${U##*/}}
   if [ -z "$U" ]; then
-    W=$(listeners)
-    P=${W#*pid=}
-    case $W in
-    *docker-proxy*) ;;
-    *pid=*) U=$(unit_of ${P%%,*}) ;;
-    *) fail "nothing listens on port $PORT; start the exporter, or give its unit" ;;
-    esac
-    [ -n "$U" ] || foreign
+    [ -n "$W" ] || fail "nothing listens on port $PORT; start the exporter, or give its port"
+    [ -n "$N" ] || foreign
+    U=$N
   fi
-  DROPIN=/etc/systemd/system/$U.d/zz-metrics-tunnel.conf
+  case $N in '' | "$U") ;; *) fail "port $PORT is $N's; give that unit" ;; esac
+  DROPIN=$D/$U.d/zz-metrics-tunnel.conf
 }
 
 foreign() { fail "port $PORT is not a plain systemd service's but a container's or socket's; bind it to 127.0.0.1 there"; }
 
-# The unit whose exporter our drop-in holds on this port.
-closed() { grep -ls ":$PORT'" /etc/systemd/system/*.service.d/zz-metrics-tunnel.conf | sed 's/\.d\/[^/]*$//'; }
+# The unit that our drop-in for this port is for, by the receipt, however the drop-in looks now, or by its text.
+closed() {
+  D=/etc/systemd/system
+  {
+    find $D/$(kept unit).d/zz-metrics-tunnel.conf 2>/dev/null || :
+    grep -ls ":$PORT'" $D/*.service.d/zz-metrics-tunnel.conf
+  } | sed 's/\.d\/[^/]*$//' | sort -u
+}
 
 listeners() { ss -Hltnp "sport = :$PORT"; }
 
 # The unit's own command line, as its files say without our drop-in.
 own_command() {
-  systemctl cat $U | awk '{while(sub(/\\$/," ")&&(getline l)>0)$0=$0 l}
+  systemctl cat $U | awk '{while(sub(/\\$/," ")){do r=getline l;while(r>0&&l~/^[ \t]*[#;]/);if(r<1)break;$0=$0 l}}
 /^# \//{s=/zz-metrics-tunnel.conf$/}!s&&sub(/^ExecStart[ \t]*=[ \t]*/,""){c=$0}END{print c}'
 }
 
@@ -58,7 +68,8 @@ ExecStart=$X/bin/sh -c '$WRAPPER' metrics-tunnel ${C#"$X"}"
 prove() {
   flock -u 9
   poll 15 answers || fail "exporter did not come back on 127.0.0.1:$PORT; see: journalctl -u $U"
-  [ -z "$(wide)" ] || fail "exporter listens beyond loopback: $(wide); give its unit"
+  W=$(wide)
+  [ -z "$W" ] || fail "exporter still listens on $W; see what overrides $DROPIN: systemctl cat $U"
 }
 
 answers() { http_get http://127.0.0.1:$PORT$METRICS | grep -q '[a-z]'; }
@@ -75,6 +86,7 @@ asked() {
 record() {
   keep asked "$(asked)"
   keep command "$C"
+  keep unit $U
   manifest $DROPIN
 }
 
@@ -102,7 +114,7 @@ check() {
   trap - EXIT
   case $(shows $U ActiveState) in inactive | failed | deactivating) echo "exporter $U is stopped" ;; esac
   W=$(wide | tr '\n' ' ')
-  [ -z "$W" ] || echo "exporter listens on $W"
+  [ -z "$W" ] || echo "exporter listens on ${W% }"
   [ "$(own_command)" = "$(kept command)" ] || echo "the command of $U was changed"
   W=$(asked)
   [ -z "$W" ] || [ "$W" = "$(kept asked)" ] || echo "environment asks for another listener ($W); it is overruled"

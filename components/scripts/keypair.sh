@@ -28,9 +28,10 @@ change() {
 
 public() { (chmod 600 $K && ssh-keygen -y -P '' -f $K) 2>/dev/null; }
 
+# Marked, for a login's greeting may stand in the output as well.
 record() {
   manifest $KEY $KEY.pub
-  cat $KEY.pub
+  echo "metrics-tunnel $(cat $KEY.pub)"
 }
 
 undo() {
@@ -39,6 +40,8 @@ undo() {
 }
 
 restore() {
+  # A host that is offline while the key rotates has a tunnel that still needs the old one.
+  ! W=$(grep -ls "^LoadCredential=key:$KEY$" /etc/systemd/system/metrics-tunnel-*.service) || fail "$KEY is still used by ${W##*/}; take offline out of that host, then run again"
   rm -f $KEY $KEY.pub
   rmdir -p ${KEY%/*} 2>/dev/null || :
 }

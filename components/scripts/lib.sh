@@ -12,7 +12,7 @@ main() { # apply OWNER GENERATION | remove OWNER
   able
   L=/run/metrics-tunnel.lock
   exec 9>>$L
-  flock -w 60 9 || fail "another run holds the lock ($(cat $L)); wait and run again"
+  lock
   echo "pid $$ since $(date)" >$L
   O=owners/${2%.*}
   if [ $1 = apply ]; then
@@ -22,6 +22,7 @@ main() { # apply OWNER GENERATION | remove OWNER
     change
     STEP=proof
     prove
+    lock
     record
     keep $O "$2 $3"
     return
@@ -49,6 +50,8 @@ begin() {
   SAID=
 }
 
+lock() { flock -w 60 9 || fail "another run holds the lock ($(cat $L)); wait and run again"; }
+
 able() { [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ] || fail "needs root and a running systemd; log in as root or with sudo"; }
 
 # Ends with a text that says what to do; finish puts back what was changed and prints it.
@@ -63,8 +66,8 @@ finish() {
   set +e
   if [ $E != 0 ]; then
     SAID=${SAID:-stopped at $STEP; mend what is said above, run again}
-    if [ -n "$UNDO" ]; then
-      flock -w 60 9
+    # What another stack has proven stays.
+    if [ -n "$UNDO" ] && flock -w 60 9 && ! ls $RECEIPT/owners 2>/dev/null | grep -qvxF "${O#*/}"; then
       for P in $UNDO; do
         if [ -e $P.mt-old ]; then mv -fT $P.mt-old $P; else rm -f $P; fi
       done
@@ -161,9 +164,17 @@ report() { printf 'metrics-tunnel\t%s\t%s\t%s\n' "$PART" "$1" "$2"; }
 # bash alone is on every host and speaks TCP; no other client is needed.
 http_get() { # http://ADDRESS:PORT/PATH
   timeout 6 bash -c 'u=${1#*//} a=${u%%/*} h=${a%:*}
-exec 3<>/dev/tcp/${h//[][]}/${a##*:}
+exec 3<>/dev/tcp/${h//[][]}/${a##*:} || exit
 printf "GET /%s HTTP/1.0\r\n\r\n" "${u#*/}" >&3
 sed -n "1{/ 200 /!q};1,/^\r$/!p" <&3' - "$1" 2>/dev/null
+}
+
+# Refuses where a key line would open a port that nobody listens on, unless the line that is there opens it already.
+listened() { # OLD-LINE
+  for A in $(echo "$LINE" | grep -o '127\.0\.0\.1:[0-9]*'); do
+    case $1 in *"\"$A\""*) continue ;; esac
+    [ -n "$(ss -Hltn "sport = :${A#*:}")" ] || fail "nothing listens on port ${A#*:}; start the exporter, or give its port"
+  done
 }
 
 poll() { # SECONDS COMMAND: until it is true

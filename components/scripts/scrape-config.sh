@@ -1,6 +1,6 @@
 #!/bin/sh
 # On a server: a host's target file. Waits until Prometheus reports the target up.
-# Values: HOST, TARGETS (JSON), QUERIES (URL-encoded up{...} ...), WAIT (seconds).
+# Values: HOST, TARGETS (JSON), QUERIES (URL-encoded up{...}[5m] ...), WAIT (seconds).
 
 # The scrape job, which comes before, has found Prometheus already.
 preflight() { paths; }
@@ -10,21 +10,27 @@ paths() { F=/etc/metrics-tunnel/targets/$STACK/$HOST.json; }
 change() {
   URL=$(cat $STORE/scrape-job-$STACK/url)
   mkdir -p ${F%/*}
+  CHANGED=
   put $F "$TARGETS"
+  # What Prometheus saw before a change proves nothing of it.
+  START=0
+  [ -z "$CHANGED" ] || START=$(date +%s)
 }
 
 prove() {
   flock -u 9
   for Q in $QUERIES; do
-    poll $WAIT up || fail "Prometheus does not report $HOST up in $WAIT s; see: $URL/targets"
+    poll $WAIT up || fail "Prometheus does not report $HOST up in $WAIT s; see the targets on $URL"
   done
 }
 
-# A target that is down while its tunnel carries is health; the exporter's own part comes next.
+# Whether the last sample is new and says 1. A target that is down while its tunnel carries is health; the exporter's own part comes next.
 up() {
-  case $(http_get "$URL/api/v1/query?query=$Q") in
-  *',"1"]'*) ;;
-  *',"0"]'*) journalctl -qo cat -u metrics-tunnel-$HOST --since -10s | grep -q 'connect failed: Connection refused' ;;
+  W=$(http_get "$URL/api/v1/query?query=$Q" | sed -n 's/.*\[\([0-9]*\)[.0-9]*,"\([01]\)"\]\]}.*/\1 \2/p')
+  [ "${W% *}" -ge "$START" ] 2>/dev/null || return
+  case $W in
+  *' 1') ;;
+  *' 0') journalctl -qo cat -u metrics-tunnel-$HOST --since -10s | grep -q 'connect failed: Connection refused' ;;
   *) false ;;
   esac
 }

@@ -13,11 +13,16 @@ find_prometheus() {
   [ -n "$UNIT" ] || fail "Prometheus is no systemd service; run it as one"
   if [ -z "$URL" ]; then
     W=$(flag web.listen-address)
-    W=${W:-:9090}
-    URL=http://127.0.0.1:${W##*:}
-    W=$(flag web.external-url)
-    case $W in *://*/?*) URL=$URL/${W#*://*/} ;; esac
-    URL=${URL%/}
+    case ${W%:*} in '' | 0.0.0.0 | '[::]') W=127.0.0.1:${W##*:} ;; esac
+    P=$(flag web.route-prefix)
+    if [ -z "$P" ]; then
+      P=$(flag web.external-url)
+      case $P in *://*/*) P=${P#*://*/} ;; *://*) P= ;; esac
+    fi
+    URL=http://${W%:}
+    case $URL in *:*:*) ;; *) URL=$URL:9090 ;; esac
+    P=${P#/}
+    URL=$URL${P:+/${P%/}}
   fi
   if [ -z "$CONFIG" ]; then
     CONFIG=$(http_get "$URL/api/v1/status/flags" | sed -n 's/.*"config.file":"\([^"]*\)".*/\1/p')
@@ -41,12 +46,19 @@ flag() { tr '\0' '\n' </proc/$PID/cmdline | sed -n "s/^--*$1=//p;/^--*$1\$/{n;p;
 preflight() {
   find_prometheus
   command -v promtool >/dev/null || fail "no promtool; install it here"
+  [ -f "$CONFIG" ] || fail "$CONFIG does not exist; correct configFile, or leave it out"
   valid "$CONFIG" || fail "$CONFIG is invalid, mend it: $W"
+  marks
+  ! grep -aq '^scrape_configs:[[:space:]]*[^#[:space:]]' "$CONFIG" || fail "$CONFIG: scrape_configs is no block list; make it one"
+}
+
+# Refuses a file from which our block cannot be taken whole.
+marks() {
   case $(grep -acE "# BEGIN $JOB( joined)?$" "$CONFIG"),$(block | tail -n 1) in
-  0, | 1,*"# END $JOB") ;;
+  0,) ! grep -aq "^ *- job_name: ${JOB}[[:space:]]*$" "$CONFIG" || fail "$CONFIG: the job $JOB has lost its marks; delete that job" ;;
+  1,*"# END $JOB") ;;
   *) fail "$CONFIG: the marks of $JOB are damaged; delete its block" ;;
   esac
-  ! grep -aq '^scrape_configs:[[:space:]]*[^#[:space:]]' "$CONFIG" || fail "$CONFIG: scrape_configs is no block list; make it one"
 }
 
 valid() { # FILE; else W says why
@@ -64,6 +76,7 @@ change() {
 
 # Begins the candidate, with mode and owner.
 base() {
+  marks
   N=$CONFIG.mt-new
   remember "$CONFIG"
   cp -p "$CONFIG" "$N"
@@ -91,16 +104,24 @@ undo() {
 
 # The job as Prometheus runs it, from its API.
 running_job() {
-  http_get "$URL/api/v1/status/config" | sed 's/\\n/\n/g' | sed -n "/^- job_name: $JOB\$/,/^- \|^[a-z\"]/{/^- job_name: $JOB\$/p;/^ /p;}"
+  http_get "$URL/api/v1/status/config" | job_in
+}
+
+job_in() {
+  sed 's/\\n/\n/g' | sed -n "/^- job_name: $JOB\$/,/^- \|^[a-z\"]/{/^- job_name: $JOB\$/p;/^ /p;}"
 }
 
 block() { range p -n; }
 
 range() { sed $2 "/^ *# BEGIN $JOB\( joined\)*\$/,/^ *# END $JOB\$/$1" "$CONFIG"; }
 
-# The file without our block, byte for byte; "joined" says that the line before had no end.
+# The file without our block, byte for byte; "joined" says that the line before had no end. Where the list begins in
+# our block and goes on behind it, its first line stays.
 without_block() {
-  range d '' | if block | grep -aq joined; then head -c -1; else cat; fi
+  HOW=d
+  if block | grep -q ^scrape_configs: && sed "1,/^ *# END $JOB\$/d;/^ *#/d;/^ *\$/d" "$CONFIG" | head -n 1 | grep -q '^ *- '; then HOW='c\
+scrape_configs:'; fi
+  range "$HOW" '' | if block | grep -aq joined; then head -c -1; else cat; fi
 }
 
 with_block() { # FILE
@@ -109,6 +130,9 @@ with_block() { # FILE
   A=/^scrape_configs:/
   K=
   J=
+  # The list may begin in another stack's block.
+  W=$(sed -n '/^# BEGIN metrics-tunnel-/{N;/\nscrape_configs:/{s/\n.*//;s/# BEGIN //;s/ joined$//;p;};}' "$1")
+  [ -z "$W" ] || A="/^# END $W\$/"
   grep -aq ^scrape_configs: "$1" || { A=$ K=scrape_configs:; }
   # sed ends the last line where the block comes after it.
   [ -z "$(tail -c 1 "$1")" ] || case $A$(tail -n 1 "$1") in "$"* | */scrape_configs:*) J=' joined' ;; esac
@@ -145,13 +169,14 @@ leave() { rmdir -p /etc/metrics-tunnel/targets/$STACK 2>/dev/null || :; }
 
 present() { (find_prometheus) 2>/dev/null && find_prometheus && [ -n "$(block)" ]; }
 
+# A Prometheus that does not answer is health; what stands in its file is told all the same.
 check() {
-  # One that does not run is no drift but health: nothing is said then.
-  find_prometheus
-  if [ -z "$(block)" ]; then
+  CONFIG=$(kept config)
+  if [ ! -f "$CONFIG" ] || [ -z "$(block)" ]; then
     echo "the job's block is missing from $CONFIG"
   elif [ "$(block)" != "$(kept block)" ]; then
     echo "the job's block in $CONFIG was edited"
   fi
-  [ "$(running_job)" = "$(kept running)" ] || echo "Prometheus runs without the job $JOB as it was loaded"
+  W=$(http_get "$(kept url)/api/v1/status/config")
+  [ -z "$W" ] || [ "$(printf '%s\n' "$W" | job_in)" = "$(kept running)" ] || echo "Prometheus runs without the job $JOB as it was loaded"
 }

@@ -8,34 +8,40 @@ paths() {
   D=/etc/systemd/system
   F=$D/$UNIT
   H=/etc/metrics-tunnel/known_hosts/$HOST
+  GECOS='Prometheus tunnels'
 }
 
 preflight() {
   paths
-  [ ! -f $F ] || grep -q "stack $STACK;" $F || fail "$F is another stack's; rename the host"
+  [ ! -s $F ] || grep -q "stack $STACK;" $F || ls $RECEIPT/owners/$STACK.* >/dev/null 2>&1 || fail "$F is another stack's; rename the host"
   P=$(shows $UNIT MainPID)
   for L in $LISTENS; do
     L=${L%%/*}
     # A wildcard listener owns the port on every loopback address.
     W=$(ss -Hltnp "sport = :${L##*:}" | awk -v a=$L '!/pid='$P',/&&($4==a||$4~/^(\*|0.0.0.0|\[::]):/)')
+    [ -n "$W" ] || continue
+    A=${W#*pid=}
+    case $(unit_of "${A%%,*}") in metrics-tunnel-*) fail "$L is another host's; take that one out first, or give another listen" ;; esac
     W=${W#*\"}
-    [ -z "$W" ] || fail "$L is used by ${W%%\"*}; give the host another listen"
+    fail "$L is used by ${W%%\"*}; give the host another listen"
   done
 }
 
 change() {
   CHANGED=
-  getent passwd metrics-tunnel-ssh >/dev/null || useradd -r -d /nonexistent -s /usr/sbin/nologin metrics-tunnel-ssh
+  getent passwd metrics-tunnel-ssh >/dev/null || useradd -r -d /nonexistent -s /usr/sbin/nologin -c "$GECOS" metrics-tunnel-ssh
   mkdir -p ${H%/*}
   put $H "$HOST $HOST_KEY"
   put $F "$UNIT_FILE"
-  # What overrides our unit is drift: it goes for good, and is only put back where this apply fails.
-  if [ -e $F.d ]; then
-    remember $F.d
-    rm -r $F.d
-    CHANGED=1
-  fi
   systemctl daemon-reload
+  # What overrides our unit is drift: it goes for good, and is only put back where this apply fails.
+  for P in $(overrides); do
+    [ -e $P ] || continue
+    remember ${P%/*}
+    rm -r ${P%/*}
+    CHANGED=1
+    systemctl daemon-reload
+  done
   systemctl -q enable $UNIT
   START=$(date +%s)
   [ -z "$CHANGED" ] && systemctl is-active -q $UNIT || systemctl restart $UNIT || fail "$UNIT does not start; see: $J"
@@ -45,11 +51,14 @@ change() {
 prove() {
   flock -u 9
   for L in $LISTENS; do
-    poll 20 carries || fail "no scrape through $L: $($J -qo cat -n 1 _TRANSPORT=stdout); see: $J"
+    poll 20 carries || fail "no scrape through $L: $($J -qo cat -n 1 --since @$START _TRANSPORT=stdout | grep . || echo no metrics there without a password); see: $J"
   done
 }
 
 carries() { http_get http://$L | grep -q '[a-z]' || $J -qo cat --since @$START | grep -q 'failed: Connection refused'; }
+
+# Drop-ins for our unit alone; those for all services are the machine's.
+overrides() { shows $UNIT DropInPaths | tr ' ' '\n' | grep "/$UNIT.d/" || :; }
 
 record() { manifest $F $H; }
 
@@ -65,7 +74,7 @@ restore() {
   systemctl daemon-reload
   systemctl reset-failed $UNIT 2>/dev/null || :
   rmdir -p ${H%/*} 2>/dev/null || :
-  grep -qs . $D/metrics-tunnel-*.service || poll 5 "userdel metrics-tunnel-ssh" || :
+  case $(getent passwd metrics-tunnel-ssh) in *"$GECOS"*) grep -qs . $D/metrics-tunnel-*.service || poll 5 "userdel metrics-tunnel-ssh" || : ;; esac
 }
 
 present() {
@@ -78,11 +87,11 @@ check() {
   paths
   systemctl show -p UnitFileState -p ActiveState -p DropInPaths $UNIT | while IFS= read -r W; do
     case $W in
-    UnitFileState=enabled | DropInPaths=) ;;
+    UnitFileState=enabled) ;;
     UnitFileState=masked*) echo "$UNIT is masked" ;;
     UnitFileState=*) echo "$UNIT is not enabled" ;;
     ActiveState=inactive | ActiveState=failed | ActiveState=deactivating) echo "$UNIT is stopped" ;;
-    DropInPaths=*) echo "$UNIT is overridden by ${W#*=}" ;;
+    DropInPaths=*"/$UNIT.d/"*) echo "$UNIT is overridden by $(overrides | tr '\n' ' ')" ;;
     esac
   done
 }

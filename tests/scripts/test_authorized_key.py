@@ -42,6 +42,12 @@ Match all
 """
 
 
+@pytest.fixture(autouse=True)
+def exporters(machine: Sandbox) -> None:
+    """Let something listen on the ports that key lines open."""
+    machine.write("fake/listeners", "*:9100 1 node\n*:9187 2 postgres\n")
+
+
 @in_each_shell
 def test_line_drop_in_and_user_are_these(machine: Sandbox) -> None:
     machine.write("fake/running/ssh.service", "")
@@ -224,7 +230,12 @@ LINE_DRIFT = [
 ]
 OTHER_DRIFT = [
     (CONF, "MaxSessions 0", "MaxSessions 9", "10-metrics-tunnel.conf is missing or was edited"),
-    ("etc/passwd", "/usr/sbin/nologin", "/bin/bash", "user metrics-tunnel has the shell or home /bin/bash"),
+    (
+        "etc/passwd",
+        "/usr/sbin/nologin",
+        "/bin/bash",
+        "user metrics-tunnel has another shell or home: /nonexistent:/bin/bash",
+    ),
     ("etc/shadow", "metrics-tunnel:*", "metrics-tunnel:$6$x", "user metrics-tunnel has a password or is locked"),
     ("etc/group", "adm:x:4:ann", "adm:x:4:ann,metrics-tunnel", "user metrics-tunnel is in the groups adm"),
 ]
@@ -326,3 +337,44 @@ def test_lists_of_sshd_that_keep_the_tunnel_user_out_are_told_before_anything_ch
     assert machine.apply(KEY).code == 0
     machine.write("etc/ssh/sshd_config.d/50-company.conf", f"{rule}\n")
     assert machine.look(KEY, "web1").drift == [f"sshd keeps user metrics-tunnel out by {culprit}"]
+
+
+def test_a_port_that_nobody_listens_on_is_refused_before_a_key_or_tunnel_changes(machine: Sandbox) -> None:
+    """So that a wrong port in the settings of a host that is scraped does not blind it."""
+    assert machine.apply(KEY).code == 0
+    before = machine.state(times=True)
+    wrong = parts(hosts={"web1": {"exporters": {"node": exporter(port=9101)}}})[NAME]
+    done = machine.apply(wrong, "22222222")
+    assert done.code == 3
+    assert "nothing listens on port 9101; start the exporter, or give its port" in done.err
+    assert machine.state(times=True) == before
+    machine.write("fake/listeners", "")
+    assert machine.apply(KEY, "22222222").code == 0, "an exporter that is down where the line is already is health"
+
+
+@pytest.mark.parametrize("text", ["", "Match User bob\n"])
+def test_a_drop_in_of_ours_that_a_hand_replaced_heals(text: str, machine: Sandbox) -> None:
+    assert machine.apply(KEY).code == 0
+    machine.write(CONF, text)
+    assert machine.look(KEY, "web1").drift
+    done = machine.apply(KEY, "22222222")
+    assert (done.code, done.err) == (0, "")
+    assert machine.read(CONF) == DROPIN
+
+
+def test_a_comment_that_a_hand_left_in_the_key_file_keeps_nothing_there(machine: Sandbox) -> None:
+    before = machine.state("etc")
+    assert machine.apply(KEY).code == 0
+    machine.write(KEYS, "# added by ops\n\n" + (machine / KEYS).read_text())
+    assert machine.look(KEY, "web1").drift == []
+    assert machine.remove(KEY).code == 0
+    assert machine.state("etc") == before
+
+
+def test_an_sshd_that_got_its_socket_from_systemd_is_restarted_for_it_cannot_open_it_again(machine: Sandbox) -> None:
+    for unit in ("ssh.service", "ssh.socket"):
+        machine.write(f"fake/running/{unit}", "")
+    machine.write("etc/systemd/system/ssh.service", "[Service]\n")
+    assert machine.apply(KEY).code == 0
+    assert "systemctl restart ssh" in machine.calls()
+    assert not machine.calls("reload ssh")

@@ -103,7 +103,7 @@ def test_a_unit_made_by_hand_in_etc_is_never_edited(machine: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("path", "text", "says"),
     [
-        ("fake/listeners", "", "nothing listens on port 9100; start the exporter, or give its unit"),
+        ("fake/listeners", "", "nothing listens on port 9100; start the exporter, or give its port"),
         ("fake/listeners", "*:9100 9100 docker-proxy\n", FOREIGN),
         ("fake/listeners", "*:9100 1 systemd\n", FOREIGN),
         ("proc/9100/cgroup", "0::/docker/0123456789\n", FOREIGN),
@@ -130,11 +130,30 @@ def test_what_cannot_be_closed_safely_is_refused_untouched_and_told_by_the_first
 
 
 def test_a_unit_that_is_named_and_not_there_is_refused(machine: Sandbox) -> None:
-    machine.add_exporter()
     given = parts(hosts={"web1": {"exporters": {"node": exporter(unit="gone.service")}}})[NAME]
     done = machine.apply(given)
     assert done.code == 3
     assert "unit gone.service (not-found) has no ExecStart; give the exporter's unit" in done.err
+    machine.add_exporter()
+    done = machine.apply(given)
+    assert done.code == 3
+    assert "port 9100 is prometheus-node-exporter.service's; give that unit" in done.err
+    assert not machine.calls("restart")
+
+
+def test_a_drop_in_that_a_hand_changed_beyond_recognition_heals_and_is_taken_away(machine: Sandbox) -> None:
+    machine.add_exporter()
+    before = machine.state("etc")
+    for text in ("", "[Service]\nExecStart=\nExecStart=/usr/bin/x --web.listen-address=127.0.0.1:9101\n"):
+        assert machine.apply(NODE).code == 0
+        whole = machine.state("etc")
+        machine.write(DROPIN, text)
+        assert [one for one in machine.look(NODE, "web1").drift if "was edited" in one]
+        assert machine.apply(NODE, "22222222").code == 0
+        assert machine.state("etc") == whole
+        machine.write(DROPIN, text)
+        assert machine.remove(NODE).code == 0
+        assert machine.state("etc") == before
 
 
 @in_each_shell
@@ -158,7 +177,7 @@ def test_an_exporter_that_still_listens_elsewhere_is_given_back_as_it_was(machin
     machine.write(f"fake/on-start/{SERVICE}", 'echo "*:9100 9100 x" >"$ROOT/fake/listeners"\n')
     done = machine.apply(NODE)
     assert done.code == 3
-    assert "loopback" in done.err
+    assert "exporter still listens on *:9100; see what overrides" in done.err
     assert machine.state() == before
 
 

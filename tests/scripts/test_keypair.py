@@ -6,6 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from components.keypair import told
 from tests.scripts.sandbox import Sandbox, in_each_shell, parts
 
 PAIR = parts()["mon1-keypair"]
@@ -18,11 +19,12 @@ PUBLIC = OWN.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).d
 def test_the_key_is_ed25519_for_root_alone_and_its_public_line_is_printed(machine: Sandbox) -> None:
     done = machine.apply(PAIR)
     assert done.code == 0
-    kind, blob, name = done.out.split()
+    assert done.out == f"metrics-tunnel {told(done.out)}\n"
+    kind, blob, name = told(done.out).split()
     assert (kind, name) == ("ssh-ed25519", "metrics-tunnel-test-mon1-1")
     derived = subprocess.run(["ssh-keygen", "-y", "-f", machine / KEY], capture_output=True, text=True, check=True)
     assert derived.stdout.split()[:2] == [kind, blob]
-    assert machine.read(f"{KEY}.pub") == done.out
+    assert machine.read(f"{KEY}.pub") == told(done.out) + "\n"
     assert (machine / KEY).stat().st_mode & 0o777 == 0o600
     assert (machine / KEY).parent.stat().st_mode & 0o777 == 0o700
     assert sorted(path.name for path in (machine / KEY).parent.iterdir()) == [
@@ -49,11 +51,43 @@ def test_applied_again_the_key_stays_and_is_printed_again(machine: Sandbox) -> N
 
 def test_a_rotation_makes_another_key_beside_the_old_one(machine: Sandbox) -> None:
     new = parts(servers={"mon1": {"rotation": 2}})["mon1-keypair"]
-    old_line, new_line = machine.apply(PAIR).out, machine.apply(new).out
+    old_line, new_line = told(machine.apply(PAIR).out), told(machine.apply(new).out)
     assert old_line.split()[1] != new_line.split()[1]
     assert machine.remove(PAIR).code == 0
     assert not (machine / KEY).exists()
-    assert machine.read(KEY.removesuffix("1") + "2.pub") == new_line
+    assert machine.read(KEY.removesuffix("1") + "2.pub") == new_line + "\n"
+
+
+def test_a_key_that_a_tunnel_still_takes_is_not_removed(machine: Sandbox) -> None:
+    """As where a host is offline while the key rotates: its unit is not switched in that run."""
+    assert machine.apply(PAIR).code == 0
+    unit = machine.write("etc/systemd/system/metrics-tunnel-web1.service", f"[Service]\nLoadCredential=key:/{KEY}\n")
+    unit.write_text(unit.read_text().replace(":/", f":{machine.root}/"))
+    before = machine.state()
+    done = machine.remove(PAIR)
+    assert done.code == 3
+    assert f"/{KEY} is still used by metrics-tunnel-web1.service; take offline out of that host" in done.err
+    assert machine.state() == before
+    unit.unlink()
+    assert machine.remove(PAIR).code == 0
+    assert not (machine / KEY).exists()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "Welcome to mon1\n",
+        "metrics-tunnel ssh-ed25519 AAAA root@mon1\n",
+        "ssh-ed25519 AAAA metrics-tunnel-test-mon1-1\n",
+        "metrics-tunnel ssh-ed25519 AAAA metrics-tunnel-a metrics-tunnel-b\n",
+        'metrics-tunnel command="x" ssh-ed25519 AAAA metrics-tunnel-a\n',
+    ],
+)
+def test_what_is_no_marked_line_of_ours_is_no_key(said: str) -> None:
+    assert told(said) == ""
+    line = "ssh-ed25519 AAAA metrics-tunnel-test-mon1-1"
+    assert told(f"{said}metrics-tunnel {line}\nbye\n") == line
 
 
 @in_each_shell
@@ -62,7 +96,7 @@ def test_a_private_key_of_the_users_own_is_put_there_and_never_printed(machine: 
     before = machine.state("etc")
     done = machine.apply(given)
     assert done.code == 0
-    assert done.out == f"{PUBLIC} metrics-tunnel-test-mon1-1\n"
+    assert done.out == f"metrics-tunnel {PUBLIC} metrics-tunnel-test-mon1-1\n"
     assert "PRIVATE" not in done.out + done.err
     assert (machine / KEY).stat().st_mode & 0o777 == 0o600
     assert machine.apply(given).out == done.out

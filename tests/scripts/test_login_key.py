@@ -17,6 +17,7 @@ OWN = "# mine\nssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7mjxwKQrMwGd3Fq4SVXn5uHFsGC
 
 @pytest.fixture
 def ann(machine: Sandbox) -> Sandbox:
+    machine.write("fake/listeners", "*:9100 1 node\n")
     (machine / HOME).mkdir(parents=True, mode=0o755)
     machine.write("etc/passwd", f"ann:x:1000:1000::{machine.root}/home/ann:/bin/sh\n")
     return machine
@@ -135,3 +136,11 @@ def test_a_user_who_is_gone_hinders_no_removal(ann: Sandbox) -> None:
     assert ann.apply(KEY).code == 0
     ann.write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
     assert ann.remove(KEY).code == 0
+
+
+def test_a_line_that_another_hand_put_behind_ours_keeps_its_end(ann: Sandbox) -> None:
+    ann.write(FILE, OWN.rstrip("\n"), 0o600)
+    assert ann.apply(KEY).code == 0
+    ann.write(FILE, ann.read(FILE) + "ssh-ed25519 AAAA later\n", 0o600)
+    assert ann.remove(KEY).code == 0
+    assert ann.read(FILE) == OWN + "ssh-ed25519 AAAA later\n"

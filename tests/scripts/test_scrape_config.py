@@ -1,6 +1,7 @@
 """On a server: a host's target file, proven by Prometheus' own word that the target is up."""
 
 import json
+import time
 
 import pytest
 
@@ -46,10 +47,20 @@ def test_a_target_that_never_comes_up_is_taken_back(up: str, machine: Sandbox) -
     before = machine.files()
     done = machine.apply(CONFIG)
     assert done.code == 3
-    assert "up in 45 s; see: http://127.0.0.1:9090/targets; its old state is restored" in done.err
+    assert "up in 45 s; see the targets on http://127.0.0.1:9090; its old state is restored" in done.err
     assert machine.files() == before
     machine.write("fake/up", "1\n")
     assert machine.apply(CONFIG).code == 0
+
+
+def test_what_prometheus_saw_before_the_target_was_written_proves_nothing(machine: Sandbox) -> None:
+    add_job(machine)
+    machine.write("fake/scraped", str(int(time.time()) - 60))
+    assert machine.apply(CONFIG).code == 3
+    machine.write("fake/scraped", str(int(time.time()) + 60))
+    assert machine.apply(CONFIG).code == 0
+    machine.write("fake/scraped", str(int(time.time()) - 60))
+    assert machine.apply(CONFIG, "22222222").code == 0, "nothing was written"
 
 
 def test_a_target_that_is_down_behind_a_tunnel_that_carries_is_health_not_failure(machine: Sandbox) -> None:

@@ -136,6 +136,41 @@ def test_an_exporter_that_is_down_behind_a_tunnel_that_carries_is_health_not_fai
     assert machine.apply(TUNNEL).code == 0
 
 
+def test_a_drop_in_for_all_services_is_the_machines_own(machine: Sandbox) -> None:
+    machine.add_tunnel(LISTEN)
+    machine.write("etc/systemd/system/service.d/10-alert.conf", "[Unit]\nOnFailure=alert.service\n")
+    assert machine.apply(TUNNEL).code == 0
+    assert machine.look(TUNNEL, "mon1").drift == []
+    assert (machine / "etc/systemd/system/service.d/10-alert.conf").exists()
+
+
+def test_a_drop_in_from_another_folder_is_drift_and_heals(machine: Sandbox) -> None:
+    machine.add_tunnel(LISTEN)
+    assert machine.apply(TUNNEL).code == 0
+    before = machine.state("etc")
+    machine.write(
+        "etc/systemd/system.control/metrics-tunnel-web1.service.d/50-CPUWeight.conf", "[Service]\nCPUWeight=50\n"
+    )
+    assert [text for text in machine.look(TUNNEL, "mon1").drift if "50-CPUWeight.conf" in text]
+    assert machine.apply(TUNNEL, "22222222").code == 0
+    assert machine.look(TUNNEL, "mon1").drift == []
+    (machine / "etc/systemd/system.control").rmdir()
+    assert machine.state("etc") == before
+
+
+@pytest.mark.parametrize("text", ["", "[Unit]\n"])
+def test_a_unit_of_ours_that_a_hand_replaced_heals_and_another_stacks_is_refused(text: str, machine: Sandbox) -> None:
+    machine.add_tunnel(LISTEN)
+    assert machine.apply(TUNNEL).code == 0
+    whole = machine.state("etc")
+    machine.write(UNIT, text)
+    assert machine.apply(TUNNEL, "22222222").code == 0
+    assert machine.state("etc") == whole
+    done = machine.apply(parts("prod")[NAME])
+    assert done.code == 3
+    assert "is another stack's; rename the host" in done.err
+
+
 def test_every_exporter_of_the_host_must_answer(machine: Sandbox) -> None:
     both = {"node": exporter(), "postgres": exporter(port=9187, job="postgres")}
     machine.add_tunnel(LISTEN)

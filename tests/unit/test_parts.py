@@ -145,10 +145,10 @@ def test_a_hosts_targets_are_json_with_the_hosts_name_as_instance() -> None:
         '{"labels":{"__metrics_path__":"/m","env":"prod","instance":"web1","job":"db"},'
         '"targets":["127.77.0.1:19187"]}]'
     )
-    assert (
-        wanted["QUERIES"]
-        == "up%7Binstance%3D%22web1%22%2Cjob%3D%22node%22%7D up%7Binstance%3D%22web1%22%2Cjob%3D%22db%22%7D"
-    )
+    assert wanted["QUERIES"].split() == [
+        "up%7Binstance%3D%22web1%22%2Cjob%3D%22node%22%7D%5B5m%5D",
+        "up%7Binstance%3D%22web1%22%2Cjob%3D%22db%22%7D%5B5m%5D",
+    ]
 
 
 def test_a_hosts_labels_cannot_take_the_place_of_its_instance_job_or_path() -> None:
