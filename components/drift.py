@@ -106,7 +106,7 @@ class Observer:
             return parse(await machine.ask(observation(asked), connection))
         except (OSError, TimeoutError, ValueError, asyncssh.Error) as error:
             pulumi.log.warn(
-                f"{machine.name}: cannot look at it ({str(error) or type(error).__name__}); its parts are planned "
+                f"{machine.name}: cannot look at it ({str(error) or 'no answer in time'}); its parts are planned "
                 f"as changed; {_remedy(error)}, or set offline: true to leave this machine alone"
             )
             return None

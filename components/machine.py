@@ -99,7 +99,7 @@ async def _run(plain: Mapping[str, Any], tunnel: asyncssh.SSHClientConnection | 
 
 def _answer(status: int | None, out: str, err: str) -> str:
     if status != 0:
-        raise OSError(f"exit {status}: {err.strip()[-300:]}")
+        raise OSError(f"exit {status}: {' '.join(err.split())[-300:]}")
     return out
 
 

@@ -46,7 +46,7 @@ def address(value: str) -> str:
     except ValueError:
         labels = value.split(".")
         if len(value) > 253 or not all(map(_LABEL.fullmatch, labels)) or _NUMBER.fullmatch(labels[-1]):  # noqa: PLR2004 - RFC 1123
-            raise ValueError("is no host name or IP address; use letters, digits, dots and hyphens") from None
+            raise ValueError("is no host name or IP address; write it alone, without user, port or brackets") from None
         return value
     if "%" in value or found.is_unspecified or found.is_multicast or value == "255.255.255.255":
         raise ValueError("is no address of one machine; use one without zone that a connection can be made to")
@@ -114,6 +114,10 @@ def default_listen(host: str, number: int) -> str:
 def host_key(value: str) -> str:
     """Return `<type> <base64>` of an ed25519 or ecdsa host key; a comment is dropped."""
     words = value.split()
+    if value.startswith(("SHA256:", "MD5:")):
+        raise ValueError("is a fingerprint; the key is needed: cat /etc/ssh/ssh_host_ed25519_key.pub")
+    if len(words) > 2 and words[1] in _HOST_KEYS and words[0] not in _HOST_KEYS:  # noqa: PLR2004 - host, type and key
+        raise ValueError("begins with the host's name, as in known_hosts; leave that out")
     if len(value.splitlines()) != 1 or len(words) < 2 or words[0] not in _HOST_KEYS:  # noqa: PLR2004 - type and key
         raise ValueError("is no ed25519 or ecdsa host key; show it there with: cat /etc/ssh/ssh_host_ed25519_key.pub")
     try:

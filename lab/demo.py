@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -108,13 +109,23 @@ def _drift(project: Project, server: Host, host: Host) -> None:
     host.run(f"mv /root/kept {OPENED}")
 
 
+def _environment(project: Project) -> Path:
+    """Write what a shell needs to run Pulumi on the demo's stack, and return the file."""
+    names = sorted(name for name in project.environment if name.startswith("PULUMI_") or name == "PATH")
+    lines = [f"export {name}={shlex.quote(project.environment[name])}\n" for name in names]
+    file = project.folder.parent / "env"
+    file.write_text("".join([*lines, "unset SSH_AUTH_SOCK\n", f"cd {shlex.quote(str(project.folder))}\n"]))
+    return file
+
+
 def _farewell(server: Host, project: Project) -> None:
     print(f"""
 Look at it:
-    Prometheus   http://{server.address}:9090/targets   in a browser on this machine; from elsewhere:
-                 ssh -L 9090:{server.address}:9090 <this machine>   and then http://localhost:9090/targets
-    a host       ssh -i {server.lab.key} root@{server.lab.hosts["web1"].address}
-    the stack    {project.folder} (settings: {project.file.name})
+    Prometheus   http://{server.address}:9090/classic/targets   in a browser on this machine; from elsewhere:
+                 ssh -L 9090:{server.address}:9090 <this machine>   and then http://localhost:9090/classic/targets
+    a host       ssh -i {server.lab.key} -o UserKnownHostsFile=/dev/null root@{server.lab.hosts["web1"].address}
+    the stack    . {_environment(project)}; pulumi preview --stack {project.stack}
+                 its settings are in {project.file}
 Take it all away, and compare each host with before:
     make demo-down""")
 

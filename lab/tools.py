@@ -101,7 +101,7 @@ def command_plugin(tools: Path, pulumi_home: Path, cache: Path | None = None) ->
                 f"the official command plugin {PLUGIN_VERSION} could not be downloaded; run 'pulumi plugin install "
                 f"resource command {PLUGIN_VERSION}' where there is a network, or name its executable in {PLUGIN_PATH}"
             )
-    _put_stand_in(target)
+    _put_stand_in(target, wanted=choice == "stand-in")
     return "stand-in"
 
 
@@ -261,7 +261,7 @@ def _install(tools: Path, home: Path) -> bool:
             return False
 
 
-def _put_stand_in(target: Path) -> None:
+def _put_stand_in(target: Path, *, wanted: bool) -> None:
     """Put a script there that starts the stand-in with this Python, whatever the working directory is."""
     root = Path(__file__).resolve().parent.parent
     program = f"import sys; sys.path.insert(0, {str(root)!r}); from lab.provider.__main__ import main; main()"
@@ -271,8 +271,8 @@ def _put_stand_in(target: Path) -> None:
     fresh.chmod(0o755)
     fresh.rename(target)
     print(
-        f"The command plugin is the lab's STAND-IN for pulumi-command {PLUGIN_VERSION}: the official one is not here "
-        "and could not be downloaded, or was not wanted. It is good for this lab only."
+        f"The command plugin is the lab's STAND-IN for pulumi-command {PLUGIN_VERSION}, good for this lab only: the "
+        f"official one {'was not wanted' if wanted else 'is not here and could not be downloaded'}."
     )
 
 

@@ -1,5 +1,6 @@
 """Checks a stack's settings as a whole before any connection. The only reader of `pulumi.Config`."""
 
+import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,12 +39,12 @@ def load() -> Settings:
     login = Credentials({})
     if whole:
         login, wrong = credentials(whole, given)
-    errors += wrong
+    errors += [*wrong, *_elsewhere()]
     if whole is None or errors:
         file = f"stacks/Pulumi.{pulumi.get_stack()}.yaml"
         count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
         lines = wording.without(list(given.values()), errors)
-        raise pulumi.RunError(f"{count} in {file}; nothing was connected to:\n  " + "\n  ".join(lines))
+        raise pulumi.RunError(f"{count} in {file}; no machine was contacted:\n  " + "\n  ".join(lines))
     return arguments(whole, login)
 
 
@@ -68,6 +69,16 @@ def _raw(config: pulumi.Config) -> tuple[dict[str, Any], list[str]]:
     return raw, errors
 
 
+def _elsewhere() -> list[str]:
+    """Return the errors of keys in a namespace that is nearly ours, which would be missed without a word."""
+    named = [(name, *name.split(":", 1)) for name in get_config_env() if ":" in name]
+    return [
+        f"{name}: is in another namespace; write {_NAMESPACE}:{key}"
+        for name, space, key in named
+        if space != _NAMESPACE and difflib.get_close_matches(space, [_NAMESPACE], 1, 0.8)
+    ]
+
+
 def _keys() -> list[str]:
     """Return the keys of the namespace that are known or set, without the secrets."""
     names = [name.partition(":") for name in get_config_env()]
@@ -89,6 +100,10 @@ def arguments(whole: Whole, login: Credentials) -> Settings:
     """Turn checked settings into the components' arguments."""
     servers = {name: _server(whole, server, login) for name, server in whole.prometheus.items()}
     hosts = {name: _host(whole, name, host, login) for name, host in whole.hosts.items()}
+    if not hosts:
+        pulumi.log.warn(
+            "hosts: there are none; those that were here are given back, their exporters open to the network"
+        )
     for path, machine in whole.logins():
         if machine.insecure_host_key:
             pulumi.log.warn(f"{path}.insecureHostKey: whoever answers at {machine.address} gets root's commands")

@@ -13,14 +13,14 @@ _STEP = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _RUN = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
 _PUBLIC = re.compile(r"(?:ssh|ecdsa|sk)-\S+ AAAA")
 _WIDTH = 60
-# What pydantic found missing, in the user's words: what is due, and how to write it.
+# What a value should have been, and how to write it.
 _DUE = {
     "string_type": ("text", "put it in quotes"),
     "int_type": ("a whole number", "write such as 22, without quotes"),
     "int_from_float": ("a whole number", "write such as 22"),
     "bool_type": ("true or false", "write it without quotes"),
     "dict_type": ("a map", "write name: value under it"),
-    "model_type": ("a map", "write name: value under it"),
+    "model_type": ("a map", ""),
     "list_type": ("a list", "write such as [a, b]"),
     "too_short": ("at least one entry", "add one, or take the key out"),
     "too_long": ("a shorter list", "take some out"),
@@ -38,9 +38,12 @@ def line(error: Mapping[str, Any]) -> str:
     if kind == "extra_forbidden":
         return f"{where}: {_unknown(steps)}"
     due, remedy = _DUE.get(kind) or ("something else", error["msg"])
-    remedy = "give a value, or take the key out" if given is None else remedy
+    if kind == "model_type":
+        remedy = f"write such as {{{keys_at(tuple(steps))[0]}: ...}}"
+    if given is None:
+        remedy = "give a value, or take the key out"
     what = "a text" if isinstance(given, str) and due in ("a map", "a list") else shown(given)
-    return f"{where}: {what} stands where {due} is due; {remedy}"
+    return f"{where}: {what} is not {due}; {remedy}"
 
 
 def path(steps: Sequence[Any]) -> str:
@@ -94,10 +97,10 @@ def _unknown(steps: Sequence[Any]) -> str:
     aliases = {"password": "sshPassword", "privatekey": "sshPrivateKey", "passphrase": "sshPrivateKeyPassphrase"}
     near = aliases.get(wanted) or next((plain[one] for one in difflib.get_close_matches(wanted, plain, 1, 0.7)), None)
     if near in SECRETS:
-        return f"is no setting here, but one secret for the whole stack: {how_to_set(near)}"
+        return f"is not a setting here; set it as a secret of the whole stack: {how_to_set(near)}"
     if near:
-        return f"is no setting; did you mean {near}?"
-    return f"is no setting; known here are {', '.join(known)}"
+        return f"is not a setting; did you mean {near}?"
+    return f"is not a setting; known here are {', '.join(known)}"
 
 
 def how_to_set(secret: str) -> str:

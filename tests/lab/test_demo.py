@@ -23,6 +23,14 @@ def test_the_demo_shows_closed_ports_a_healed_drift_and_hosts_as_before() -> Non
         folder = Path(made) / "demo"
         try:
             shown = _run("up", folder)
+            environment = re.search(r"the stack +\. (\S+); (pulumi preview .*)", shown)
+            assert environment, shown
+            again = subprocess.run(
+                ["sh", "-c", f". {environment[1]}; {environment[2]} --expect-no-changes"],
+                capture_output=True,
+                check=False,
+            )
+            assert again.returncode == 0, again.stdout
             compared = _run("down", folder)
             assert not folder.exists()
         finally:

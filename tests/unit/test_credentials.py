@@ -78,7 +78,8 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Any:
             **given,
         }
         config = {
-            f"metrics-tunnel:{key}": one if isinstance(one, str) else json.dumps(one) for key, one in whole.items()
+            key if ":" in key else f"metrics-tunnel:{key}": one if isinstance(one, str) else json.dumps(one)
+            for key, one in whole.items()
         }
         hidden = [key for key in config if key.partition(":")[2] in SECRETS and config[key]]
         monkeypatch.setenv("PULUMI_CONFIG", json.dumps(config))
@@ -305,7 +306,8 @@ def test_a_secret_that_was_pasted_elsewhere_too_is_not_repeated(stack: Any) -> N
 def test_a_secret_in_a_machine_is_pointed_to_its_place_unseen(stack: Any, key: str) -> None:
     text = refused(stack, "planted", host={key: "planted"})
     assert (
-        f"hosts.web1.{key}: is no setting here, but one secret for the whole stack: pulumi config set --secret" in text
+        f"hosts.web1.{key}: is not a setting here; set it as a secret of the whole stack: pulumi config set --secret"
+        in text
     )
 
 
@@ -318,7 +320,13 @@ def test_an_encrypted_value_among_the_settings_is_refused(stack: Any, monkeypatc
 
 def test_settings_that_are_unknown_or_no_json_are_refused_at_the_top_too(stack: Any) -> None:
     text = refused(stack, "planted", sshPassword="x", rotatoin="planted", surprise="planted", scrape="planted: {")
-    assert "rotatoin: is no setting; did you mean rotation?" in text
-    assert "surprise: is no setting; known here are prometheus, hosts, ssh, scrape, rotation, detectDrift" in text
+    assert "rotatoin: is not a setting; did you mean rotation?" in text
+    assert "surprise: is not a setting; known here are prometheus, hosts, ssh, scrape, rotation, detectDrift" in text
     assert "scrape: 'planted: {'" not in text
     assert "scrape: " in text
+
+
+def test_a_key_in_a_namespace_that_is_nearly_ours_is_refused_for_it_would_be_missed(stack: Any) -> None:
+    text = refused(stack, sshPassword="x", **{"metrics-tunnels:hosts": {"a": 1}})
+    assert "metrics-tunnels:hosts: is in another namespace; write metrics-tunnel:hosts" in text
+    assert stack(sshPassword="x", **{"pulumi:tags": {"a": 1}, "aws:region": "eu"})

@@ -236,31 +236,31 @@ def hosts(**given: dict[str, Any]) -> dict[str, Any]:
         ),
         (
             hosts(a={"adress": "x"}),
-            "hosts.a.adress: is no setting; did you mean address?",
+            "hosts.a.adress: is not a setting; did you mean address?",
         ),
-        (hosts(a={"host_key": "x"}), "hosts.a.host_key: is no setting; did you mean hostKey?"),
+        (hosts(a={"host_key": "x"}), "hosts.a.host_key: is not a setting; did you mean hostKey?"),
         (
             hosts(a={"bastion": {"address": "b", "hostKey": KEY, "zzz": 1}}),
             (
-                "hosts.a.bastion.zzz: is no setting; known here are "
+                "hosts.a.bastion.zzz: is not a setting; known here are "
                 "address, port, user, hostKey, insecureHostKey, privateKeyPath"
             ),
         ),
         (
             hosts(a={"exporters": {"x": {"port": 1, "zzz": 1}}}),
-            "hosts.a.exporters.x.zzz: is no setting; known here are port, unit, job, path, listen",
+            "hosts.a.exporters.x.zzz: is not a setting; known here are port, unit, job, path, listen",
         ),
-        ({"scrape": {"zzz": 1}}, "scrape.zzz: is no setting; known here are job, interval, timeout"),
+        ({"scrape": {"zzz": 1}}, "scrape.zzz: is not a setting; known here are job, interval, timeout"),
         (
             hosts(a={"port": "22"}),
-            "hosts.a.port: '22' stands where a whole number is due; write such as 22, without quotes",
+            "hosts.a.port: '22' is not a whole number; write such as 22, without quotes",
         ),
-        (hosts(a={"user": 5}), "hosts.a.user: 5 stands where text is due; put it in quotes"),
+        (hosts(a={"user": 5}), "hosts.a.user: 5 is not text; put it in quotes"),
         (
             hosts(a={"labels": None}),
-            "hosts.a.labels: nothing stands where a map is due; give a value, or take the key out",
+            "hosts.a.labels: nothing is not a map; give a value, or take the key out",
         ),
-        ({"hosts": {"a": None}}, "hosts.a: nothing stands where a map is due; give a value, or take the key out"),
+        ({"hosts": {"a": None}}, "hosts.a: nothing is not a map; give a value, or take the key out"),
         (
             {"hosts": {"a.b": machine()}},
             "hosts[\"a.b\"]: 'a.b' is not a name; use small letters, digits and inner hyphens, 63 at most",
@@ -272,7 +272,7 @@ def hosts(**given: dict[str, Any]) -> dict[str, Any]:
         ({"rotation": 0}, "rotation: 0 is no rotation; use a whole number from 1 to 1000000"),
         (
             hosts(a={"labels": {f"l{n}": "x" for n in range(33)}}),
-            "hosts.a.labels: a map stands where a shorter list is due; take some out",
+            "hosts.a.labels: a map is not a shorter list; take some out",
         ),
     ],
 )
@@ -312,7 +312,8 @@ def test_an_insecure_host_key_is_loud(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole is not None
     settings = arguments(whole, Credentials({None: {}}))
     assert settings.servers["mon1"]["connection"].get("insecure_host_key") is True
-    assert said == ["prometheus.mon1.insecureHostKey: whoever answers at mon1 gets root's commands"]
+    assert said[-1] == "prometheus.mon1.insecureHostKey: whoever answers at mon1 gets root's commands"
+    assert said[0].startswith("hosts: there are none; those that were here are given back")
     said.clear()
     whole, _ = check(stack())
     assert whole is not None
@@ -362,3 +363,30 @@ def test_the_example_is_accepted_once_its_keys_are_written() -> None:
     text = (Path(__file__).parents[2] / "stacks" / "Pulumi.example.yaml").read_text()
     config = yaml.safe_load(text.replace("ssh-ed25519 AAAA...", KEY))["config"]
     assert not check({key.removeprefix("metrics-tunnel:"): value for key, value in config.items()})[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU", "is a fingerprint; the key is needed"),
+        (f"web1 {KEY}", "begins with the host's name, as in known_hosts; leave that out"),
+    ],
+)
+def test_what_was_copied_instead_of_a_host_key_is_named(given: str, says: str) -> None:
+    errors = errors_of({"hostKey": given})
+    assert len(errors) == 1
+    assert says in errors[0]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"exporters": {"node": 9100}}, "hosts.web1.exporters.node: 9100 is not a map; write such as {port: ...}"),
+        ({"bastion": "10.0.0.1"}, "hosts.web1.bastion: a text is not a map; write such as {address: ...}"),
+        ({"address": "[fd00::1]"}, "write it alone, without user, port or brackets"),
+    ],
+)
+def test_a_value_in_the_wrong_shape_is_told_in_the_right_one(more: dict[str, Any], says: str) -> None:
+    errors = errors_of(more)
+    assert len(errors) == 1
+    assert says in errors[0]
