@@ -17,7 +17,7 @@ preflight() {
   listened "$(grep -s " $ID\$" $KEYS)"
   W=$(sshd -t 2>&1) || fail "sshd's configuration is invalid already, mend it: $W"
   ! W=$(effective | grep -x 'disableforwarding yes\|pubkeyauthentication no') || fail "sshd has '$W'; take that out of its configuration"
-  W=$(keeps_out)
+  W=$(effective | keeps_out)
   [ -z "$W" ] || fail "sshd keeps user $LOGIN out by $W; mend that in its configuration"
 }
 
@@ -37,7 +37,7 @@ change() {
   )"
   put $CONF "$(dropin)"
   reload_sshd
-  W=$(disobeyed)
+  W=$(effective | disobeyed)
   [ -z "$W" ] || fail "sshd does not obey $CONF in: $W$(culprit)"
   W=$(kept line)
   case ${W#* } in '' | "${LINE#* }") ;; *) end_sessions "${W#* }" ;; esac
@@ -68,7 +68,7 @@ effective() { sshd -T -C user=$LOGIN,host=x,addr=127.0.0.1,laddr=127.0.0.1,lport
 
 # The lists of sshd that do not let our user in, whose group has the same name.
 keeps_out() {
-  effective | while read -r K W; do
+  while read -r K W; do
     case $K,$LOGIN in
     allow[ug]*s,${W%@*}) echo $K yes ;;
     allow[ug]*s,* | deny[ug]*s,${W%@*}) echo $K no ;;
@@ -77,7 +77,7 @@ keeps_out() {
 }
 
 # The lines of the drop-in that sshd would not use.
-disobeyed() { effective | grep -vixFf - $CONF | grep -v '^#\|^Match' | tr '\n' ,; }
+disobeyed() { grep -vixFf - $CONF | grep -v '^#\|^Match' | tr '\n' ,; }
 
 # Ends the sessions of one key, known by the journal of the process that accepted it; without a word there, ends them too.
 end_sessions() { # TYPE KEY, or nothing: all
@@ -138,9 +138,10 @@ check() {
     echo "user $LOGIN is missing"
   fi
   [ -f $CONF ] && dropin | cmp -s - $CONF || echo "$CONF is missing or was edited"
-  W=$(keeps_out)
+  P=$(effective || :)
+  W=$(echo "$P" | keeps_out)
   [ -z "$W" ] || echo "sshd keeps user $LOGIN out by $W"
-  W=$(disobeyed 2>/dev/null)
+  W=$(echo "$P" | disobeyed 2>/dev/null)
   [ -z "$W" ] || echo "sshd does not obey $CONF in: $W$(culprit)"
 }
 
