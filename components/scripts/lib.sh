@@ -67,7 +67,8 @@ finish() {
   if [ $E != 0 ]; then
     SAID=${SAID:-stopped at $STEP; mend what is said above, run again}
     # What another stack has proven stays.
-    if [ -n "$UNDO" ] && flock -w 60 9 && ! ls $RECEIPT/owners 2>/dev/null | grep -qvxF "${O#*/}"; then
+    [ -z "$UNDO" ] || flock -w 60 9
+    if [ -n "$UNDO" ] && ! ls $RECEIPT/owners 2>/dev/null | grep -qvxF "${O#*/}"; then
       for P in $UNDO; do
         if [ -e $P.mt-old ]; then mv -fT $P.mt-old $P; else rm -f $P; fi
       done

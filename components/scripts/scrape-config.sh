@@ -24,13 +24,15 @@ prove() {
   done
 }
 
-# Whether the last sample is new and says 1. A target that is down while its tunnel carries is health; the exporter's own part comes next.
+# Whether the newest sample, "time,value" of all that the labels were, is of after START and says 1. A target that is down
+# while its tunnel carries is health; the exporter's own part comes next.
 up() {
-  W=$(http_get "$URL/api/v1/query?query=$Q" | sed -n 's/.*\[\([0-9]*\)[.0-9]*,"\([01]\)"\]\]}.*/\1 \2/p')
-  [ "${W% *}" -ge "$START" ] 2>/dev/null || return
+  W=$(http_get "$URL/api/v1/query?query=$Q" | grep -o '\[[0-9.]*,"[01]"\]' | tr -d '[]"' | sort -n | tail -n 1)
+  T=${W%%[.,]*}
+  [ "${T:-0}" -ge "$START" ] || return
   case $W in
-  *' 1') ;;
-  *' 0') journalctl -qo cat -u metrics-tunnel-$HOST --since -10s | grep -q 'connect failed: Connection refused' ;;
+  *,1) ;;
+  *,0) journalctl -qo cat -u metrics-tunnel-$HOST --since -10s | grep -q 'connect failed: Connection refused' ;;
   *) false ;;
   esac
 }

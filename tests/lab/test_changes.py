@@ -72,6 +72,20 @@ def test_the_key_reaches_the_exporter_and_nothing_else(
     assert (answer.splitlines()[-1] != "ended 124") or given, "it was let in and stayed"
 
 
+def test_a_changed_label_is_one_update_on_each_server_and_is_proven_by_new_samples(
+    lab: Lab, project: Project, before: dict[str, Picture]
+) -> None:
+    assert before
+    values = settings(lab, [lab.hosts["mon1"], lab.hosts["mon2"]], [lab.hosts["web1"], lab.hosts["web2"]])
+    values["hosts"]["web1"]["labels"] = {"env": "prod"}
+    project.settings(values)
+    assert project.plan().steps == {f"web1-scrape-config-{server}": "update" for server in ("mon1", "mon2")}
+    assert project.up().seconds < 30
+    query = "promtool query instant http://127.0.0.1:9090 'up{instance=\"web1\"}'"
+    assert 'env="prod"' in lab.hosts["mon1"].run(query)
+    assert project.plan().code == 0
+
+
 def test_a_host_taken_out_is_restored_and_the_others_units_are_not_restarted(
     lab: Lab, project: Project, before: dict[str, Picture]
 ) -> None:

@@ -48,7 +48,9 @@ def test_a_target_that_never_comes_up_is_taken_back(up: str, machine: Sandbox) -
     before = machine.files()
     done = machine.apply(CONFIG)
     assert done.code == 3
-    assert re.search(r"up in 45 s \(last sample: (\d+ 0|none)\); see the targets on http://127.0.0.1:9090; ", done.err)
+    assert re.search(
+        r"up in 45 s \(last sample: (\d+\.\d+,0|none)\); see the targets on http://127.0.0.1:9090; ", done.err
+    )
     assert "its old state is restored" in done.err
     assert machine.files() == before
     machine.write("fake/up", "1\n")
