@@ -8,29 +8,6 @@ from .keypair import identity
 from .machine import Machine
 from .part import Part
 
-LIMITS = """\
-# Managed by metrics-tunnel.
-Match User metrics-tunnel
-AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u
-AuthenticationMethods publickey
-AllowTcpForwarding local
-AllowStreamLocalForwarding no
-PermitOpen @PORTS@
-PermitListen none
-GatewayPorts no
-MaxSessions 0
-ForceCommand /bin/false
-PermitTTY no
-PermitTunnel no
-PermitUserRC no
-X11Forwarding no
-AllowAgentForwarding no
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-ClientAliveInterval 15
-ClientAliveCountMax 3
-Match all"""
-
 
 def line(public_key: str, ports: Sequence[int], egress: Sequence[str]) -> str:
     """Return the authorized_keys line: forwarding to the ports of 127.0.0.1, no command, no listener."""
@@ -57,7 +34,7 @@ def authorized_key(
         receipt=f"authorized-key-{name}",
         script="authorized-key",
         machine=host,
-        values={"ID": name, "LIMITS": LIMITS},
+        values={"ID": name},
         late={"LINE": text},
         version=str(rotation),
     )

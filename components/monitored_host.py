@@ -41,7 +41,9 @@ class MonitoredHost(pulumi.ComponentResource):
         self.machine = Machine(
             name, args["connection"], detect_drift=args.get("detect_drift", True), offline=args.get("offline", False)
         )
-        scraped = [made for server in servers for made in self._scrape(server, many=len(servers) > 1)]
+        scraped: list[pulumi.Resource] = []
+        for server in servers:
+            scraped += self._scrape(server, many=len(servers) > 1)
         for key, one in self.exporters.items():
             self._make(exporter(self.machine, key, one["port"], one["path"], one["unit"]), scraped)
         self.register_outputs({})

@@ -13,7 +13,7 @@ from .machine import Machine
 from .payload import payload
 
 _SECONDS = 180
-_EVERYTHING = ["create", "update", "delete", "stdin", "connection", "triggers"]
+_EVERYTHING = ["create", "delete", "stdin", "connection", "triggers"]
 _observer = Observer()
 
 
@@ -53,8 +53,7 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
     text = pulumi.Output.all(token, owner).apply(lambda t: machine.command(f"{run} apply {t[1]} {t[0]}"))
     stdin = pulumi.Output.all(**known, **part.late).apply(lambda values: payload(part.script, values))
     arguments: dict[str, Any] = {
-        "create": text,
-        "update": text,
+        "create": text,  # for updates too: without `update` the provider runs `create`
         "delete": owner.apply(lambda o: machine.command(f"{run} remove {o}")),
         "stdin": machine.stdin(stdin),
         "triggers": triggers,
@@ -62,7 +61,7 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
     }
     if _left_alone(part):
         # Only what never ran would take these: it does nothing then, where it would reach for the machine.
-        del arguments["create"], arguments["update"], arguments["delete"]
+        del arguments["create"], arguments["delete"]
     options = pulumi.ResourceOptions(
         parent=parent,
         depends_on=list(after),
@@ -91,7 +90,7 @@ def _left_alone(part: Part) -> bool:
 def _ignored(part: Part) -> list[str]:
     if _left_alone(part):
         return _EVERYTHING
-    return [] if part.machine.detect_drift else ["create", "update"]
+    return [] if part.machine.detect_drift else ["create"]
 
 
 def _token(

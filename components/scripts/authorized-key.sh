@@ -1,7 +1,7 @@
 #!/bin/sh
 # On a host: the tunnel user, its restricted key line, and sshd's limits for it. The key lines of all servers and stacks
 # share user, file and drop-in; the last line takes them along.
-# Values: ID (the line's comment), LINE (the whole line), LIMITS (sshd's drop-in, with @PORTS@).
+# Values: ID (the line's comment), LINE (the whole line).
 
 paths() {
   LOGIN=metrics-tunnel
@@ -52,7 +52,27 @@ others() {
 # sshd's limits for all lines there are.
 dropin() {
   set -- $(grep -o '127\.0\.0\.1:[0-9]*' $KEYS | sort -u)
-  echo "$LIMITS" | sed "s/@PORTS@/${*:-none}/"
+  echo "# Managed by metrics-tunnel.
+Match User metrics-tunnel
+AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u
+AuthenticationMethods publickey
+AllowTcpForwarding local
+AllowStreamLocalForwarding no
+PermitOpen ${*:-none}
+PermitListen none
+GatewayPorts no
+MaxSessions 0
+ForceCommand /bin/false
+PermitTTY no
+PermitTunnel no
+PermitUserRC no
+X11Forwarding no
+AllowAgentForwarding no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+ClientAliveInterval 15
+ClientAliveCountMax 3
+Match all"
 }
 
 reload_sshd() {

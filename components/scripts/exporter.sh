@@ -37,15 +37,15 @@ closed() {
 
 listeners() { ss -Hltnp "sport = :$PORT"; }
 
-# The unit's own command line, as its files say without our drop-in.
+# The unit's own command line, as the text of its files says without our drop-in.
 own_command() {
-  systemctl cat $U | awk '{while(sub(/\\$/," ")){do r=getline l;while(r>0&&l~/^[ \t]*[#;]/);if(r<1)break;$0=$0 l}}
+  awk '{while(sub(/\\$/," ")){do r=getline l;while(r>0&&l~/^[ \t]*[#;]/);if(r<1)break;$0=$0 l}}
 /^# \//{s=/zz-metrics-tunnel.conf$/}!s&&sub(/^ExecStart[ \t]*=[ \t]*/,""){c=$0}END{print c}'
 }
 
 preflight() {
   find_exporter
-  C=$(own_command)
+  C=$(systemctl cat $U | own_command)
   X=${C%%[!+!-]*}
   case ${C#"$X"} in
   '') fail "unit $U ($(shows $U LoadState)) has no ExecStart; give the exporter's unit" ;;
@@ -78,13 +78,13 @@ wide() { listeners | awk '$4!~/^(127\.|\[::1\])/{print $4}'; }
 
 # Listen flags that the unit's environment files ask for; the drop-in overrules them.
 asked() {
-  systemctl cat $U | sed -n 's/^EnvironmentFile=-*//p' | while read -r F; do
+  sed -n 's/^EnvironmentFile=-*//p' | while read -r F; do
     grep -Ho -e '--*web.listen-address[= ][^" ]*' $F 2>/dev/null || :
   done
 }
 
 record() {
-  keep asked "$(asked)"
+  keep asked "$(systemctl cat $U | asked)"
   keep command "$C"
   keep unit $U
   manifest $DROPIN
@@ -109,13 +109,17 @@ restore() {
 present() { [ -n "$(closed)" ]; }
 
 check() {
-  trap 'echo "the exporter is gone"' EXIT
-  find_exporter
-  trap - EXIT
-  case $(shows $U ActiveState) in inactive | failed | deactivating) echo "exporter $U is stopped" ;; esac
+  U=$(kept unit)
+  systemctl show -p LoadState -p ActiveState $U | while read -r W; do
+    case $W in
+    LoadState=not-found) echo "$U is gone" ;;
+    ActiveState=inactive | ActiveState=failed | ActiveState=deactivating) echo "exporter $U is stopped" ;;
+    esac
+  done
   W=$(wide | tr '\n' ' ')
   [ -z "$W" ] || echo "exporter listens on ${W% }"
-  [ "$(own_command)" = "$(kept command)" ] || echo "the command of $U was changed"
-  W=$(asked)
+  P=$(systemctl cat $U 2>/dev/null || :)
+  [ "$(printf '%s\n' "$P" | own_command)" = "$(kept command)" ] || echo "the command of $U was changed"
+  W=$(printf '%s\n' "$P" | asked)
   [ -z "$W" ] || [ "$W" = "$(kept asked)" ] || echo "environment asks for another listener ($W); it is overruled"
 }

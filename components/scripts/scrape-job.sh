@@ -172,9 +172,10 @@ present() { (find_prometheus) 2>/dev/null && find_prometheus && [ -n "$(block)" 
 # A Prometheus that does not answer is health; what stands in its file is told all the same.
 check() {
   CONFIG=$(kept config)
-  if [ ! -f "$CONFIG" ] || [ -z "$(block)" ]; then
+  W=$(block 2>/dev/null || :)
+  if [ -z "$W" ]; then
     echo "the job's block is missing from $CONFIG"
-  elif [ "$(block)" != "$(kept block)" ]; then
+  elif [ "$W" != "$(kept block)" ]; then
     echo "the job's block in $CONFIG was edited"
   fi
   W=$(http_get "$(kept url)/api/v1/status/config")

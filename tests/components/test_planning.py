@@ -147,7 +147,7 @@ def test_half_an_answer_counts_as_none() -> None:
 
 def test_a_generation_is_public_though_the_connection_is_secret() -> None:
     done = deploy(fleet(hosts={"web1": {"connection": {"user": "deploy", "sudo_password": "PLANTED"}}}))
-    assert not {"create", "update", "delete"} & done.resources["web1-exporter-node"].secret
+    assert not {"create", "delete"} & done.resources["web1-exporter-node"].secret
 
 
 def test_an_offline_host_is_not_asked_and_nothing_of_it_changes_on_either_machine() -> None:
@@ -155,8 +155,8 @@ def test_an_offline_host_is_not_asked_and_nothing_of_it_changes_on_either_machin
     assert sorted(name for name, _ in done.asked) == ["db1", "mon1"]
     for name in (*ON_HOST, "web1-ssh-tunnel", "web1-scrape-config"):
         ignored = done.resources[name].ignore_changes
-        assert set(ignored) >= {"create", "update", "delete", "stdin", "connection", "triggers"}, name
-        left = {"create", "update", "delete"} & done.resources[name].inputs.keys()
+        assert set(ignored) >= {"create", "delete", "stdin", "connection", "triggers"}, name
+        left = {"create", "delete"} & done.resources[name].inputs.keys()
         assert not left, "one that is new would be reached for"
     for name in ("mon1-keypair", "db1-exporter-node", "db1-ssh-tunnel"):
         assert not done.resources[name].ignore_changes
@@ -168,8 +168,8 @@ def test_of_an_abandoned_host_nothing_is_asked_or_run_and_its_servers_forget_it(
     for name in ON_HOST:
         kept = done.resources[name]
         assert kept.retain_on_delete
-        assert set(kept.ignore_changes) >= {"create", "update", "delete", "stdin", "connection", "triggers"}
-        assert not {"create", "update", "delete"} & kept.inputs.keys(), "what never ran would reach for the machine"
+        assert set(kept.ignore_changes) >= {"create", "delete", "stdin", "connection", "triggers"}
+        assert not {"create", "delete"} & kept.inputs.keys(), "what never ran would reach for the machine"
     assert not {"web1-ssh-tunnel", "web1-scrape-config"} & done.resources.keys()
     for name in ("mon1-keypair", "db1-exporter-node", "db1-ssh-tunnel"):
         assert not done.resources[name].retain_on_delete
@@ -189,7 +189,7 @@ def test_without_drift_detection_no_machine_is_asked_and_settings_alone_decide()
     again = deploy(fleet({"mon1": off}, {"web1": off | {"labels": {"env": "prod"}}}))
     assert not done.asked
     for name in ON_SERVER + ON_HOST:
-        assert sorted(done.resources[name].ignore_changes) == ["create", "update"]
+        assert sorted(done.resources[name].ignore_changes) == ["create"]
     changed = {name for name in ON_SERVER + ON_HOST if done.resources[name].inputs != again.resources[name].inputs}
     assert changed == {"web1-scrape-config"}
 

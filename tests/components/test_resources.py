@@ -137,7 +137,7 @@ def test_only_the_public_key_flows_from_part_to_part_as_data() -> None:
 
 def test_every_command_updates_as_it_creates_logs_nothing_and_gets_no_earlier_output() -> None:
     for one in commands(doubled()).values():
-        assert one.inputs["update"] == one.inputs["create"]
+        assert "update" not in one.inputs
         assert one.inputs["logging"] == "none"
         assert one.inputs["addPreviousOutputInEnv"] is False
         assert "environment" not in one.inputs
@@ -163,7 +163,7 @@ def test_a_command_holds_nothing_but_its_verb_its_owner_and_its_generation() -> 
 def test_a_login_other_than_root_goes_through_sudo_that_never_asks() -> None:
     done = deploy(fleet(hosts={"web1": {"connection": {"user": "deploy"}}}))
     on_host = done.resources["web1-exporter-node"].inputs
-    for verb in ("create", "update", "delete"):
+    for verb in ("create", "delete"):
         assert on_host[verb].startswith("sudo -n timeout ")
     assert on_host["connection"]["user"] == "deploy"
     assert done.resources["web1-ssh-tunnel"].inputs["create"].startswith("timeout ")
@@ -175,7 +175,7 @@ def test_a_sudo_password_travels_as_the_first_line_of_a_secret_standard_input_an
     for one in on_host:
         assert one.inputs["stdin"].startswith("PLANTED-PASSWORD\n")
         assert one.secret >= {"stdin", "connection"}
-        assert "PLANTED" not in str({key: one.inputs[key] for key in ("create", "update", "delete", "triggers")})
+        assert "PLANTED" not in str({key: one.inputs[key] for key in ("create", "delete", "triggers")})
     others = [one for one in commands(done).values() if one not in on_host]
     assert not [one.name for one in others if "PLANTED-PASSWORD" in str(one.inputs) or "stdin" in one.secret]
 
@@ -269,7 +269,7 @@ def test_a_server_that_pulumi_runs_on_gets_local_commands_without_a_connection()
         one = done.resources[name]
         assert "connection" not in one.inputs
         assert one.inputs["logging"] == "none"
-        assert one.inputs["update"] == one.inputs["create"]
+        assert "update" not in one.inputs
 
 
 def test_a_bastion_stands_in_front_of_both_the_command_and_the_look() -> None:
@@ -319,7 +319,7 @@ def test_a_scrape_config_waits_for_a_first_scrape_however_long_the_interval() ->
         done = deploy(fleet({"mon1": {"scrape_interval": interval}}))
         config = done.resources["web1-scrape-config"].inputs
         assert f"WAIT={wait}\n" in config["stdin"]
-        assert all(config[verb].startswith(f"timeout {180 + wait} ") for verb in ("create", "update", "delete"))
+        assert all(config[verb].startswith(f"timeout {180 + wait} ") for verb in ("create", "delete"))
         assert done.resources["web1-ssh-tunnel"].inputs["create"].startswith("timeout 180 ")
 
 

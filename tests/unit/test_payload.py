@@ -145,7 +145,6 @@ def sizes() -> dict[str, int]:
             f"authorized-key-{key['COMMENT']}",
             {
                 "ID": key["COMMENT"],
-                "LIMITS": authorized_key.LIMITS,
                 "LINE": authorized_key.line(public, [9100], ["10.100.100.100"]),
             },
         ),
