@@ -29,45 +29,7 @@ ExecStart=/usr/bin/ssh -NTF none -oIdentitiesOnly=yes -oIdentityFile=${{CREDENTI
 -oStrictHostKeyChecking=yes -oHostKeyAlias={host} -oUpdateHostKeys=no -oBatchMode=yes -oExitOnForwardFailure=yes \
 -oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=2 -p {port} {forwards} -- {login}@{address}
 LoadCredential=key:{key}
-LoadCredential=known_hosts:/etc/metrics-tunnel/known_hosts/{host}
-NoNewPrivileges=yes
-CapabilityBoundingSet=
-SecureBits=noroot-locked
-PrivateTmp=yes
-PrivateDevices=yes
-PrivateUsers=yes
-PrivateIPC=yes
-PrivateMounts=yes
-ProtectSystem=strict
-ProtectHome=yes
-ProtectClock=yes
-ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-ProtectControlGroups=yes
-ProtectProc=invisible
-ProcSubset=pid
-RestrictAddressFamilies=AF_INET AF_INET6
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-RemoveIPC=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-SystemCallArchitectures=native
-SystemCallErrorNumber=EPERM
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources @setuid @keyring @memlock
-NoExecPaths=/
-ExecPaths=/usr/bin/ssh /usr/lib /lib -/lib64
-InaccessiblePaths=-/boot -/srv -/media -/mnt -/var/lib -/run/dbus
-TasksMax=8
-MemoryMax=64M
-LimitCORE=0
-OOMScoreAdjust=-200
-[Install]
-WantedBy=multi-user.target"""
+LoadCredential=known_hosts:/etc/metrics-tunnel/known_hosts/{host}"""
 
 
 @dataclass(frozen=True)
@@ -89,7 +51,10 @@ def desired(
     forwards: Sequence[Forward],
     login: str = TUNNEL_USER,
 ) -> dict[str, str]:
-    """Return the unit and the pinned host key. `key` says `path` on the server and `public` line."""
+    """Return the unit, to which the script adds its sandbox, and the pinned host key.
+
+    `key` says `path` on the server and `public` line.
+    """
     try:
         # It may be another resource's output, which no check of settings has seen.
         address = rules.address(address)

@@ -10,6 +10,46 @@ TUNNEL = parts()[NAME]
 LISTEN = "127.77.0.1:19100"
 UNIT = "etc/systemd/system/metrics-tunnel-web1.service"
 HOSTS = "etc/metrics-tunnel/known_hosts/web1"
+SANDBOX = """\
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+SecureBits=noroot-locked
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateUsers=yes
+PrivateIPC=yes
+PrivateMounts=yes
+ProtectSystem=strict
+ProtectHome=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+ProtectProc=invisible
+ProcSubset=pid
+RestrictAddressFamilies=AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RemoveIPC=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources @setuid @keyring @memlock
+NoExecPaths=/
+ExecPaths=/usr/bin/ssh /usr/lib /lib -/lib64
+InaccessiblePaths=-/boot -/srv -/media -/mnt -/var/lib -/run/dbus
+TasksMax=8
+MemoryMax=64M
+LimitCORE=0
+OOMScoreAdjust=-200
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 @in_each_shell
@@ -21,6 +61,7 @@ def test_unit_pinned_host_key_and_user_are_there_and_the_unit_starts_at_boot(mac
     assert "-L 127.77.0.1:19100:127.0.0.1:9100 -- metrics-tunnel@10.0.0.20\n" in unit
     assert "LoadCredential=key:/etc/metrics-tunnel/keys/metrics-tunnel-test-mon1-1\n" in unit
     assert "User=metrics-tunnel-ssh\n" in unit
+    assert unit.endswith(f"\nLoadCredential=known_hosts:/{HOSTS}\n{SANDBOX}")
     user = machine.read("etc/passwd").splitlines()[-1]
     assert user.startswith("metrics-tunnel-ssh:x:")
     assert user.endswith(":/nonexistent:/usr/sbin/nologin")

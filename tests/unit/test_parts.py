@@ -31,45 +31,7 @@ ExecStart=/usr/bin/ssh -NTF none -oIdentitiesOnly=yes -oIdentityFile=${CREDENTIA
 -oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=2 -p 2222 \
 -L 127.77.0.1:19100:127.0.0.1:9100 -L 127.77.0.1:19187:127.0.0.1:9187 -- metrics-tunnel@web1.example.org
 LoadCredential=key:/etc/metrics-tunnel/keys/metrics-tunnel-prod-mon1-1
-LoadCredential=known_hosts:/etc/metrics-tunnel/known_hosts/web1
-NoNewPrivileges=yes
-CapabilityBoundingSet=
-SecureBits=noroot-locked
-PrivateTmp=yes
-PrivateDevices=yes
-PrivateUsers=yes
-PrivateIPC=yes
-PrivateMounts=yes
-ProtectSystem=strict
-ProtectHome=yes
-ProtectClock=yes
-ProtectHostname=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-ProtectControlGroups=yes
-ProtectProc=invisible
-ProcSubset=pid
-RestrictAddressFamilies=AF_INET AF_INET6
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-RemoveIPC=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-SystemCallArchitectures=native
-SystemCallErrorNumber=EPERM
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources @setuid @keyring @memlock
-NoExecPaths=/
-ExecPaths=/usr/bin/ssh /usr/lib /lib -/lib64
-InaccessiblePaths=-/boot -/srv -/media -/mnt -/var/lib -/run/dbus
-TasksMax=8
-MemoryMax=64M
-LimitCORE=0
-OOMScoreAdjust=-200
-[Install]
-WantedBy=multi-user.target"""
+LoadCredential=known_hosts:/etc/metrics-tunnel/known_hosts/web1"""
 BLOCK = """\
 - job_name: metrics-tunnel-prod
   scrape_interval: 15s
