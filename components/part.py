@@ -59,8 +59,9 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
         "triggers": triggers,
         "add_previous_output_in_env": False,
     }
-    if _left_alone(part):
-        # Only what never ran would take these: it does nothing then, where it would reach for the machine.
+    if part.abandoned or (_left_alone(part) and machine.detect_drift):
+        # Only what never ran would take these: it does nothing then, where it would reach for the machine. Without a
+        # look nobody would see later that it never ran, so there it rather fails now.
         del arguments["create"], arguments["delete"]
     options = pulumi.ResourceOptions(
         parent=parent,

@@ -30,8 +30,14 @@ def desired(host: str, labels: Mapping[str, str], targets: Sequence[Target]) -> 
         }
         for target in targets
     ]
-    queries = [quote(f'up{{instance="{host}",job="{target.job}"}}[5m]', safe="") for target in targets]
+    queries = [quote(_up({"instance": host, "job": target.job, **labels}), safe="") for target in targets]
     return {"TARGETS": json.dumps(groups, separators=(",", ":"), sort_keys=True), "QUERIES": " ".join(queries)}
+
+
+def _up(labels: Mapping[str, str]) -> str:
+    """Return the query for a target's last samples under just these labels. PromQL's strings are written as JSON's."""
+    matchers = ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels.items())
+    return f"up{{{matchers}}}[5m]"
 
 
 def scrape_config(

@@ -162,6 +162,14 @@ def test_an_offline_host_is_not_asked_and_nothing_of_it_changes_on_either_machin
         assert not done.resources[name].ignore_changes
 
 
+def test_a_new_host_that_is_offline_fails_loudly_where_nobody_would_see_later_that_it_never_ran() -> None:
+    off = {"detect_drift": False}
+    done = deploy(fleet({"mon1": off}, {"web1": {**off, "offline": True}}))
+    assert not done.asked
+    for name in (*ON_HOST, "web1-ssh-tunnel", "web1-scrape-config"):
+        assert {"create", "delete"} <= done.resources[name].inputs.keys()
+
+
 def test_of_an_abandoned_host_nothing_is_asked_or_run_and_its_servers_forget_it() -> None:
     done = deploy(fleet({"mon1": {"rotation": 2}}, {"web1": {"abandoned": True}, "db1": {}}), in_sync())
     assert sorted(name for name, _ in done.asked) == ["db1", "mon1"]

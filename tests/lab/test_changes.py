@@ -77,12 +77,13 @@ def test_a_changed_label_is_one_update_on_each_server_and_is_proven_by_new_sampl
 ) -> None:
     assert before
     values = settings(lab, [lab.hosts["mon1"], lab.hosts["mon2"]], [lab.hosts["web1"], lab.hosts["web2"]])
-    values["hosts"]["web1"]["labels"] = {"env": "prod"}
+    values["hosts"]["web1"]["labels"] = {"env": "prod", "note": 'a "b" \\ é {c}'}
     project.settings(values)
     assert project.plan().steps == {f"web1-scrape-config-{server}": "update" for server in ("mon1", "mon2")}
     assert project.up().seconds < 30
     query = "promtool query instant http://127.0.0.1:9090 'up{instance=\"web1\"}'"
     assert 'env="prod"' in lab.hosts["mon1"].run(query)
+    assert 'note="a \\"b\\" \\\\ é {c}"' in lab.hosts["mon1"].run(query)
     assert project.plan().code == 0
 
 
