@@ -71,18 +71,22 @@ def _raw(config: pulumi.Config) -> tuple[dict[str, Any], list[str]]:
 
 def _elsewhere() -> list[str]:
     """Return the errors of keys in a namespace that is nearly ours, which would be missed without a word."""
-    named = [(name, *name.split(":", 1)) for name in get_config_env() if ":" in name]
     return [
-        f"{name}: is in another namespace; write {_NAMESPACE}:{key}"
-        for name, space, key in named
+        f"{space}:{key}: is in another namespace; write {_NAMESPACE}:{key}"
+        for space, key in _set()
         if space != _NAMESPACE and difflib.get_close_matches(space, [_NAMESPACE], 1, 0.8)
     ]
 
 
+def _set() -> list[tuple[str, str]]:
+    """Return the namespace and key of all that the stack's file sets."""
+    names = [name.partition(":") for name in get_config_env()]
+    return [(space, key) for space, _, key in names]
+
+
 def _keys() -> list[str]:
     """Return the keys of the namespace that are known or set, without the secrets."""
-    names = [name.partition(":") for name in get_config_env()]
-    found = {key for namespace, _, key in names if namespace == _NAMESPACE}
+    found = {key for space, key in _set() if space == _NAMESPACE}
     return [*keys_at(()), *sorted(found - {*keys_at(()), *wording.SECRETS})]
 
 

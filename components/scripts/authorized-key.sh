@@ -16,8 +16,9 @@ preflight() {
   [ ! -s $CONF ] || [ -d $RECEIPT ] || grep -q metrics-tunnel $CONF || fail "$CONF is not ours; move it away"
   listened "$(grep -s " $ID\$" $KEYS)"
   W=$(sshd -t 2>&1) || fail "sshd's configuration is invalid already, mend it: $W"
-  ! W=$(effective | grep -x 'disableforwarding yes\|pubkeyauthentication no') || fail "sshd has '$W'; take that out of its configuration"
-  W=$(effective | keeps_out)
+  P=$(effective || :)
+  ! W=$(echo "$P" | grep -x 'disableforwarding yes\|pubkeyauthentication no') || fail "sshd has '$W'; take that out of its configuration"
+  W=$(echo "$P" | keeps_out)
   [ -z "$W" ] || fail "sshd keeps user $LOGIN out by $W; mend that in its configuration"
 }
 
@@ -82,9 +83,6 @@ reload_sshd() {
   ! systemctl is-active -q ssh.socket || R=restart
   for U in ssh sshd; do ! systemctl is-active -q $U || systemctl $R $U; done
 }
-
-# A Match of any kind wants all of these.
-effective() { sshd -T -C user=$LOGIN,host=x,addr=127.0.0.1,laddr=127.0.0.1,lport=22,rdomain= 2>&1; }
 
 # The lists of sshd that do not let our user in, whose group has the same name.
 keeps_out() {

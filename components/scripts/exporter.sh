@@ -5,7 +5,6 @@
 
 # Sets U, the exporter's unit, and DROPIN, ours for it.
 find_exporter() {
-  D=/etc/systemd/system
   W=$(listeners)
   P=${W#*pid=}
   N=
@@ -21,7 +20,7 @@ find_exporter() {
     U=$N
   fi
   case $N in '' | "$U") ;; *) fail "port $PORT is $N's; give that unit" ;; esac
-  DROPIN=$D/$U.d/zz-metrics-tunnel.conf
+  DROPIN=/etc/systemd/system/$U.d/zz-metrics-tunnel.conf
 }
 
 foreign() { fail "port $PORT is not a plain systemd service's but a container's or socket's; bind it to 127.0.0.1 there"; }

@@ -66,8 +66,8 @@ finish() {
   set +e
   if [ $E != 0 ]; then
     SAID=${SAID:-stopped at $STEP; mend what is said above, run again}
-    # What another stack has proven stays.
     [ -z "$UNDO" ] || flock -w 60 9
+    # What another stack has proven stays.
     if [ -n "$UNDO" ] && ! ls $RECEIPT/owners 2>/dev/null | grep -qvxF "${O#*/}"; then
       for P in $UNDO; do
         if [ -e $P.mt-old ]; then mv -fT $P.mt-old $P; else rm -f $P; fi
@@ -188,6 +188,9 @@ poll() { # SECONDS COMMAND: until it is true
 
 # The systemd service of a process, from its control group; none in a container, a login or a user's own systemd.
 unit_of() { sed -n 's#.*:/\([^/]*\.slice/\)*\([^/]*\.service\)$#\2#p' /proc/$1/cgroup | head -n 1; }
+
+# sshd's settings for a user. A Match of any kind wants all that is given here.
+effective() { sshd -T -C user=$LOGIN,host=x,addr=127.0.0.1,laddr=127.0.0.1,lport=22,rdomain= 2>&1; }
 
 # A property of a unit.
 shows() { systemctl show -p "$2" --value -- $1; }

@@ -20,7 +20,7 @@ preflight() {
     # What sshd's StrictModes refuses, and links.
     case $W in "$LOGIN "[d-]????-??-?*) ;; *) fail "$P ($W) is a link, not $LOGIN's own, or for others to write; mend that, or leave login out" ;; esac
   done
-  W=$(sshd -T -C user=$LOGIN,host=x,addr=127.0.0.1,laddr=127.0.0.1,lport=22,rdomain=) || fail "sshd's configuration is invalid already; see: sshd -t"
+  W=$(effective) || fail "sshd's configuration is invalid already; see: sshd -t"
   case $W in *'authorizedkeysfile '*.ssh/authorized_keys*) ;; *) fail "sshd does not read $F; name it in AuthorizedKeysFile, or leave login out" ;; esac
   ! echo "$W" | grep -x -e 'allowtcpforwarding no' -e 'allowtcpforwarding remote' -e 'disableforwarding yes' ||
     fail "sshd lets $LOGIN forward nothing; set AllowTcpForwarding local, or leave login out"

@@ -13,16 +13,15 @@ find_prometheus() {
   [ -n "$UNIT" ] || fail "Prometheus is no systemd service; run it as one"
   if [ -z "$URL" ]; then
     W=$(flag web.listen-address)
+    W=${W:-:9090}
     case ${W%:*} in '' | 0.0.0.0 | '[::]') W=127.0.0.1:${W##*:} ;; esac
     P=$(flag web.route-prefix)
     if [ -z "$P" ]; then
       P=$(flag web.external-url)
       case $P in *://*/*) P=${P#*://*/} ;; *://*) P= ;; esac
     fi
-    URL=http://${W%:}
-    case $URL in *:*:*) ;; *) URL=$URL:9090 ;; esac
     P=${P#/}
-    URL=$URL${P:+/${P%/}}
+    URL=http://$W${P:+/${P%/}}
   fi
   if [ -z "$CONFIG" ]; then
     CONFIG=$(http_get "$URL/api/v1/status/flags" | sed -n 's/.*"config.file":"\([^"]*\)".*/\1/p')

@@ -79,7 +79,8 @@ def test_a_command_over_several_lines_is_taken_whole_and_the_last_one_counts(mac
     machine.add_exporter()
     machine.write(
         f"etc/systemd/system/{SERVICE}.d/10-mine.conf",
-        "[Service]\nExecStart=\nExecStart=/usr/bin/prometheus-node-exporter \\\n  --one \\\n  --two\n",
+        "[Service]\nExecStart=\nExecStart=/usr/bin/prometheus-node-exporter \\\n  --one \\\n"
+        "# not --now\n ; nor\n  --two\n",
     )
     before = machine.state()
     assert machine.apply(NODE).code == 0

@@ -335,3 +335,27 @@ def test_a_block_that_is_gone_is_told_while_prometheus_is_stopped(machine: Sandb
     assert machine.look(JOB, "mon1").drift == []
     machine.write(CONFIG, PROMETHEUS)
     assert machine.look(JOB, "mon1").drift == ["the job's block is missing from /etc/prometheus/prometheus.yml"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "url"),
+    [
+        ("", "http://127.0.0.1:9090"),
+        ("--web.listen-address=:9090", "http://127.0.0.1:9090"),
+        ("--web.listen-address=0.0.0.0:9090", "http://127.0.0.1:9090"),
+        ("--web.listen-address 10.0.0.5:9090", "http://10.0.0.5:9090"),
+        ("--web.external-url=https://mon.example.org/", "http://127.0.0.1:9090"),
+        ("--web.external-url=https://mon.example.org/prom/", "http://127.0.0.1:9090/prom"),
+        ("--web.external-url=/prom", "http://127.0.0.1:9090/prom"),
+        ("--web.external-url=https://mon.example.org/prom --web.route-prefix=/", "http://127.0.0.1:9090"),
+        ("--web.route-prefix=/a/b", "http://127.0.0.1:9090/a/b"),
+    ],
+)
+@in_each_shell
+def test_prometheus_is_found_where_its_own_flags_put_it(flags: str, url: str, machine: Sandbox) -> None:
+    machine.add_prometheus()
+    command = "\0".join(["/usr/bin/prometheus", *flags.split()]) + "\0"
+    machine.write("proc/777/cmdline", command)
+    assert machine.apply(JOB).code == 0
+    assert machine.read("var/lib/metrics-tunnel/scrape-job-test/url") == f"{url}\n"
+    assert machine.look(JOB, "mon1").drift == []
