@@ -1,6 +1,7 @@
 """How Pulumi reaches one machine: for the engine's commands, and for the one read-only look at it in a run."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -91,7 +92,12 @@ async def _run_here(text: str, script: str) -> str:
 async def _run(plain: Mapping[str, Any], tunnel: asyncssh.SSHClientConnection | None, text: str, script: str) -> str:
     connection = await asyncssh.connect(**_asyncssh(plain), tunnel=tunnel)
     try:
-        found = await connection.run(text, input=script, errors="replace", timeout=OBSERVE_SECONDS + _DIAL_SECONDS)
+        process = await connection.create_process(text, errors="replace")
+        # One that ends before it has read all, as where sudo refuses, says why by itself.
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(script)
+            process.stdin.write_eof()
+        found = await process.wait(timeout=OBSERVE_SECONDS + _DIAL_SECONDS)
     finally:
         connection.close()
     return _answer(found.exit_status, str(found.stdout), str(found.stderr))
