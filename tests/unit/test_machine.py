@@ -298,12 +298,12 @@ def test_the_command_provider_gets_the_same_login() -> None:
 
 def test_a_machine_that_ends_before_it_has_read_all_is_told_by_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where sudo refuses at once: whether the script still finds an open channel is chance."""
-    ended: Any = asyncssh.SSHWriter.write_eof
+    ended: Any = asyncssh.SSHClientChannel.write_eof
 
-    def closed(writer: Any) -> None:
-        ended(writer)
+    def closed(channel: Any) -> None:
+        ended(channel)
         raise BrokenPipeError("Channel not open for sending")
 
-    monkeypatch.setattr(asyncssh.SSHWriter, "write_eof", closed)
+    monkeypatch.setattr(asyncssh.SSHClientChannel, "write_eof", closed)
     with pytest.raises(OSError, match="exit 1: sudo: a password is required"):
         ask("echo 'sudo: a password is required' >&2; exit 1")
