@@ -43,8 +43,8 @@ class LabError(Exception):
 class Host:
     """One booted machine. `address` is its IPv4 address, `tree` its root as this machine sees it."""
 
-    def __init__(self, lab: Lab, name: str, number: int) -> None:
-        self.lab, self.name, self.number = lab, name, number
+    def __init__(self, lab: Lab, name: str, number: int, release: str = base.RELEASE) -> None:
+        self.lab, self.name, self.number, self.release = lab, name, number, release
         self.folder = lab.folder / "hosts" / name
         self.tree = self.folder / "tree"
         self.address = f"{lab.network}.{number}"
@@ -104,7 +104,7 @@ class Host:
         """Lay its own writable tree over the base."""
         for name in ("upper", "work", "tree"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        layers = f"lowerdir={base.ensure()},upperdir={self.folder / 'upper'},workdir={self.folder / 'work'}"
+        layers = f"lowerdir={base.ensure(self.release)},upperdir={self.folder / 'upper'},workdir={self.folder / 'work'}"
         _do("mount", "-t", "overlay", "overlay", "-o", layers, str(self.tree))
         for name, text in {"hostname": self.name, "hosts": f"127.0.0.1 localhost {self.name}"}.items():
             (self.tree / "etc" / name).write_text(text + "\n")
@@ -171,10 +171,9 @@ class Lab:
         if file.exists():
             known = json.loads(file.read_text())
             self.network, self.bridge = known["network"], known["bridge"]
-            for name, number in known["hosts"].items():
-                self.hosts[name] = Host(self, name, number)
+            for name, (number, release) in known["hosts"].items():
+                self.hosts[name] = Host(self, name, number, release)
             return
-        base.ensure()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.network = _free_network()
         self.bridge = f"mt{self.network.rpartition('.')[2]}"
@@ -184,12 +183,12 @@ class Lab:
         _ip("addr", "add", f"{self.network}.1/24", "dev", self.bridge)
         _ip("link", "set", self.bridge, "up")
 
-    def add(self, name: str, *layouts: Callable[[Path], None]) -> Host:
-        """Make a host's tree and lay it out; it is not booted yet."""
+    def add(self, name: str, *layouts: Callable[[Path], None], release: str = base.RELEASE) -> Host:
+        """Make a host's tree of a Debian release and lay it out; it is not booted yet."""
         if len(name) > 10 - len(self.bridge) + 5:
             raise LabError(f"{name}: too long for a lab host")
         used = {host.number for host in self.hosts.values()}
-        host = Host(self, name, next(number for number in range(10, 250) if number not in used))
+        host = Host(self, name, next(number for number in range(10, 250) if number not in used), release)
         self.hosts[name] = host
         self._save()
         host.mount()
@@ -215,8 +214,8 @@ class Lab:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _save(self) -> None:
-        numbers = {name: host.number for name, host in self.hosts.items()}
-        text = json.dumps({"network": self.network, "bridge": self.bridge, "hosts": numbers})
+        hosts = {name: (host.number, host.release) for name, host in self.hosts.items()}
+        text = json.dumps({"network": self.network, "bridge": self.bridge, "hosts": hosts})
         (self.folder / "lab.json").write_text(text)
 
 
