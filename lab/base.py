@@ -33,6 +33,8 @@ set -eu
 export DEBIAN_FRONTEND=noninteractive
 apt-get install -y -qq --no-install-recommends prometheus {SHELLS} >/dev/null
 apt-get clean
+# The package of fish wants it.
+rm -f /usr/bin/python3*
 rm -rf /var/lib/apt/lists/*
 systemctl disable prometheus
 # Of these each release has others.
