@@ -100,6 +100,12 @@ def none(tree: Path) -> None:
     (tree / _WANTS / _PACKAGED).unlink()
 
 
+def busybox_shell(tree: Path) -> None:
+    """Give it busybox as `/bin/sh`."""
+    (tree / "bin/sh").unlink()
+    (tree / "bin/sh").symlink_to("busybox")
+
+
 EXPORTERS: dict[str, Layout] = {
     "packaged": lambda tree: None,  # noqa: ARG005 (the base has it so)
     "packaged-args": _arguments("--collector.disable-defaults --collector.cpu --collector.uname"),

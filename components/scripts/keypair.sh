@@ -23,6 +23,7 @@ change() {
   }
   ! cmp -s $K $KEY || touch -r $KEY $K
   mv -f $K $KEY
+  label $KEY
   put $KEY.pub "$(echo "$L" | cut -d' ' -f1,2) $COMMENT"
 }
 

@@ -52,7 +52,12 @@ begin() {
 
 lock() { flock -w 60 9 || fail "another run holds the lock ($(cat $L)); wait and run again"; }
 
-able() { [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ] || fail "needs root and a running systemd; log in as root or with sudo"; }
+# Sets V, systemd's version.
+able() {
+  set -- $(systemctl --version) 0 0
+  V=${2%%[!0-9]*}
+  [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ] && [ $V -ge 247 ] || fail "needs root and a running systemd from version 247 on; log in as root or with sudo"
+}
 
 # Ends with a text that says what to do; finish puts back what was changed and prints it.
 fail() {
@@ -103,7 +108,11 @@ put() { # PATH TEXT
   { printf '%s\n' "$2" >$1.mt-new; } 2>/dev/null || full $1
   cmp -s $1.mt-new $1 && touch -r $1 $1.mt-new || CHANGED=1
   mv -fT $1.mt-new $1
+  label $1
 }
+
+# Where there is SELinux, a file wants the label of its place.
+label() { restorecon "$1" 2>/dev/null || :; }
 
 # For finish: to put it back needs no space. Half a copy must not be put back.
 remember() { # PATH

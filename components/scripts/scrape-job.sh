@@ -69,6 +69,7 @@ change() {
   base
   W=$(with_block "$N" && echo x)
   printf %s "${W%x}" >"$N"
+  without_unknown
   W=$(kept running)
   [ -n "$W" ] && [ "$(running_job)" = "$W" ] && cmp -s "$N" "$CONFIG" || swap
 }
@@ -82,10 +83,16 @@ base() {
   without_block >"$N"
 }
 
+# An old Prometheus does not know every limit of ours.
+without_unknown() {
+  valid "$N" || sed -i "$(promtool check config "$N" 2>&1 | sed -n 's/.*line \([0-9]*\): field [a-z_]* not found.*/\1d/p')" "$N"
+}
+
 # Puts the candidate in place, which promtool must like, and waits until Prometheus has read it.
 swap() {
   valid "$N" || fail "promtool refuses our change: $W"
   cmp -s "$N" "$CONFIG" || mv -f "$N" "$CONFIG"
+  label "$CONFIG"
   START=$(date +%s)
   kill -HUP $PID
   poll 30 loaded || fail "Prometheus did not load $CONFIG; see: journalctl -u $UNIT"

@@ -58,8 +58,10 @@ prove() {
 
 carries() { http_get http://$L | grep -q '[a-z]' || $J -qo cat --since @$START | grep -q 'failed: Connection refused'; }
 
-# What every tunnel's unit ends with: `systemd-analyze security` rates it 1.1.
+# What every tunnel's unit ends with, without what this systemd does not know: `systemd-analyze security` rates it 1.1.
 sandbox() {
+  K='^$'
+  [ $V -ge 248 ] || K='^(PrivateIPC|(No)?ExecPaths)='
   echo 'NoNewPrivileges=yes
 CapabilityBoundingSet=
 SecureBits=noroot-locked
@@ -97,7 +99,7 @@ MemoryMax=64M
 LimitCORE=0
 OOMScoreAdjust=-200
 [Install]
-WantedBy=multi-user.target'
+WantedBy=multi-user.target' | grep -vE "$K"
 }
 
 # Drop-ins for our unit alone; those for all services are the machine's.

@@ -191,7 +191,7 @@ def test_an_error_is_one_line_that_names_machine_and_part(name: str, machine: Sa
     foreseen = machine.look(parts()[name], where(name)).refusals
     done = machine.apply(parts()[name])
     assert done.code == 3
-    assert foreseen == ["needs root and a running systemd; log in as root or with sudo"]
+    assert foreseen == ["needs root and a running systemd from version 247 on; log in as root or with sudo"]
     assert done.err == f"{where(name)} {parts()[name].receipt}: {foreseen[0]}\n"
     assert not receipt(machine, name).exists()
 
@@ -222,3 +222,28 @@ def test_a_part_that_two_resources_have_goes_with_the_last_one(name: str, machin
     assert machine.state("etc", times=True) == whole
     assert machine.remove(parts()[name], other).code == 0
     assert machine.state("etc") == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_systemd_that_is_too_old_is_refused_before_anything_changes(name: str, machine: Sandbox) -> None:
+    add_all(machine, name)
+    before = machine.state()
+    machine.write("fake/systemd", "246")
+    refused = machine.apply(parts()[name])
+    assert refused.code == 3
+    assert "needs root and a running systemd from version 247 on" in refused.err
+    assert machine.state() == before
+    machine.write("fake/systemd", "247")
+    assert machine.apply(parts()[name]).code == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_gets_the_label_of_its_place_where_selinux_is(name: str, machine: Sandbox) -> None:
+    add_all(machine, name)
+    before = machine.state("etc")
+    assert machine.apply(parts()[name]).code == 0
+    after = machine.state("etc")
+    written = {f"/{path}" for path, what in after.items() if what[0].startswith("-") and before.get(path) != what}
+    assert written - {"/etc/passwd", "/etc/shadow", "/etc/group"} <= {
+        call.removeprefix("restorecon ") for call in machine.calls("restorecon")
+    }

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from components.drift import Finding
 from tests.scripts.sandbox import PROMETHEUS, Sandbox, deployed, in_each_shell, parts
 
 CONFIG = "etc/prometheus/prometheus.yml"
@@ -359,3 +360,17 @@ def test_prometheus_is_found_where_its_own_flags_put_it(flags: str, url: str, ma
     assert machine.apply(JOB).code == 0
     assert machine.read("var/lib/metrics-tunnel/scrape-job-test/url") == f"{url}\n"
     assert machine.look(JOB, "mon1").drift == []
+
+
+@in_each_shell
+def test_an_old_prometheus_is_not_told_what_it_does_not_know(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    unknown = ("follow_redirects", "body_size_limit", "label_limit", "label_value_length_limit")
+    machine.write("fake/unknown", "\n".join(unknown))
+    assert machine.apply(JOB).code == 0
+    known = [line for line in WHOLE.splitlines() if not line.strip().startswith(unknown)]
+    assert len(known) == len(WHOLE.splitlines()) - len(unknown)
+    assert machine.read(CONFIG).splitlines() == known
+    assert machine.look(JOB, "mon1") == Finding("0a1b2c3d")
+    assert machine.remove(JOB).code == 0
+    assert machine.read(CONFIG) == PROMETHEUS.decode()

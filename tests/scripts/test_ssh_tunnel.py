@@ -2,6 +2,7 @@
 
 import pytest
 
+from components.drift import Finding
 from tests.mocked import HOST_KEY, exporter
 from tests.scripts.sandbox import Sandbox, in_each_shell, parts
 
@@ -50,6 +51,9 @@ OOMScoreAdjust=-200
 [Install]
 WantedBy=multi-user.target
 """
+
+
+NEWER = {"PrivateIPC=yes", "NoExecPaths=/", "ExecPaths=/usr/bin/ssh /usr/lib /lib -/lib64"}
 
 
 @in_each_shell
@@ -263,3 +267,12 @@ def test_drift_is_told_in_words_and_heals(hand: str, says: str, machine: Sandbox
     assert done.code == 0, done.err
     assert machine.look(TUNNEL, "mon1").drift == []
     assert machine.state("etc") == whole
+
+
+@in_each_shell
+def test_an_old_systemd_is_not_told_what_it_does_not_know(machine: Sandbox) -> None:
+    machine.add_tunnel(LISTEN)
+    machine.write("fake/systemd", "247")
+    assert machine.apply(TUNNEL).code == 0
+    assert set(SANDBOX.splitlines()) - set(machine.read(UNIT).splitlines()) == NEWER
+    assert machine.look(TUNNEL, "mon1") == Finding("0a1b2c3d")
