@@ -66,7 +66,7 @@ class MonitoredHost(pulumi.ComponentResource):
         tunnel = ssh_tunnel(
             server.machine, self.machine, server.key, public_key, forwards, login or TUNNEL_USER, many=many
         )
-        carries = self._make(tunnel, [line])
+        carries = self._make(tunnel, [line, server.watchdog])
         labels = self.args.get("labels", {})
         config = scrape_config(server.machine, self.machine, labels, targets, server.interval, many=many)
         return [self._make(config, [carries, server.job])]

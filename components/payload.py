@@ -17,7 +17,7 @@ _FUNCTION = re.compile(r"^(\w+)\(\) (?:\{.*\}|\{(?s:.*?)^\})$", re.MULTILINE)
 _USAGE = re.compile(r"\A(\w+\(\) \{) #.*")
 _WORD = re.compile(r"\w+")
 # What only an observation calls; it need not be in the state.
-_LOOKING = {"observe", "rehearse", "report", "check", "present", "manifest_drift"}
+_LOOKING = {"observe", "rehearse", "report", "check", "present", "manifest_drift", "unit_drift"}
 _SIDE_BY_SIDE = 4
 _LEVEL = 12
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")

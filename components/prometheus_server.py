@@ -1,4 +1,4 @@
-"""A machine that runs Prometheus: its tunnels' keypair and the stub job."""
+"""A machine that runs Prometheus: its tunnels' keypair and watchdog, and the stub job."""
 
 import pulumi
 
@@ -8,10 +8,11 @@ from .keypair import fingerprint, keypair, told
 from .machine import Machine
 from .part import make
 from .scrape_job import scrape_job
+from .tunnel_watchdog import tunnel_watchdog
 
 
 class PrometheusServer(pulumi.ComponentResource):
-    """Makes the keypair and the stub job. It installs no Prometheus and changes nothing else of its configuration."""
+    """Makes the keypair, the tunnels' watchdog and the stub job. It installs no Prometheus and changes nothing else of its configuration."""
 
     public_key: pulumi.Output[str]
     """The tunnels' public key line."""
@@ -28,6 +29,7 @@ class PrometheusServer(pulumi.ComponentResource):
         self.where = {name.upper(): str(args.get(key, "")) for name, key in _WHERE.items()}
         self.key = keypair_desired(pulumi.get_stack(), name, self.rotation)["KEY"]
         pair = make(keypair(self.machine, self.rotation, args.get("private_key")), self, [])
+        self.watchdog = make(tunnel_watchdog(self.machine), self, [])
         self.interval = args.get("scrape_interval", "5s")
         job = scrape_job(self.machine, self.interval, args.get("scrape_timeout", "5s"), self.where)
         self.job = make(job, self, [])

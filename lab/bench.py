@@ -94,7 +94,7 @@ def _state(project: Project, hosts: set[str]) -> int:
 def _bare(lab: Lab, server: Host, hosts: list[Host]) -> Project:
     project = Project(lab.folder / f"bare{len(hosts)}")
     (project.folder / "__main__.py").write_text(BARE)
-    addresses = [server.address] * (2 + 2 * len(hosts)) + [host.address for host in hosts for _ in range(2)]
+    addresses = [server.address] * (3 + 2 * len(hosts)) + [host.address for host in hosts for _ in range(2)]
     keys = {host.address: machine(host)["hostKey"] for host in (server, *hosts)}
     text = json.dumps({"addresses": addresses, "keys": keys, "private": lab.key.read_text()})
     (project.folder / "bare.json").write_text(text)

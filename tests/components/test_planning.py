@@ -24,7 +24,7 @@ from tests.mocked import (
     refusal,
 )
 
-ON_SERVER = ["mon1-keypair", "mon1-scrape-job", "web1-ssh-tunnel", "web1-scrape-config"]
+ON_SERVER = ["mon1-keypair", "mon1-tunnel-watchdog", "mon1-scrape-job", "web1-ssh-tunnel", "web1-scrape-config"]
 ON_HOST = ["web1-authorized-key-mon1", "web1-exporter-node"]
 KEY_PART = "authorized-key-metrics-tunnel-test-mon1-1"
 

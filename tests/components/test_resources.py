@@ -54,11 +54,12 @@ def before(done: Deployment, name: str) -> set[str]:
     return found
 
 
-def test_one_server_and_one_host_are_two_components_of_six_commands() -> None:
+def test_one_server_and_one_host_are_two_components_of_seven_commands() -> None:
     done = usual()
     assert {name: (one.type, one.parent) for name, one in done.resources.items()} == {
         "mon1": ("metrics-tunnel:index:PrometheusServer", "metrics-tunnel-test"),
         "mon1-keypair": (COMMAND, "mon1"),
+        "mon1-tunnel-watchdog": (COMMAND, "mon1"),
         "mon1-scrape-job": (COMMAND, "mon1"),
         "web1": ("metrics-tunnel:index:MonitoredHost", "metrics-tunnel-test"),
         "web1-authorized-key-mon1": (COMMAND, "web1"),
@@ -71,7 +72,8 @@ def test_one_server_and_one_host_are_two_components_of_six_commands() -> None:
 def test_with_two_servers_a_host_has_key_tunnel_and_scrape_config_for_each_and_one_exporter() -> None:
     done = doubled()
     assert set(commands(done)) == {
-        *("mon1-keypair", "mon1-scrape-job", "mon2-keypair", "mon2-scrape-job"),
+        *("mon1-keypair", "mon1-tunnel-watchdog", "mon1-scrape-job"),
+        *("mon2-keypair", "mon2-tunnel-watchdog", "mon2-scrape-job"),
         *("web1-authorized-key-mon1", "web1-ssh-tunnel-mon1", "web1-scrape-config-mon1"),
         *("web1-authorized-key-mon2", "web1-ssh-tunnel-mon2", "web1-scrape-config-mon2"),
         *("db1-authorized-key-mon1", "db1-ssh-tunnel-mon1", "db1-scrape-config-mon1"),
@@ -264,7 +266,10 @@ def test_a_server_that_pulumi_runs_on_gets_local_commands_without_a_connection()
     done = deploy(fleet({"mon1": local}))
     types = {name: one.type for name, one in commands(done).items()}
     on_server = {name for name, kind in types.items() if kind == "command:local:Command"}
-    assert on_server == {"mon1-keypair", "mon1-scrape-job", "web1-ssh-tunnel", "web1-scrape-config"}
+    assert on_server == {
+        *("mon1-keypair", "mon1-tunnel-watchdog", "mon1-scrape-job"),
+        *("web1-ssh-tunnel", "web1-scrape-config"),
+    }
     for name in on_server:
         one = done.resources[name]
         assert "connection" not in one.inputs

@@ -82,6 +82,13 @@ DRIFTS = [
         f"printf '[Service]\\nRestartSec=99\\n' >/etc/systemd/system/{UNIT}.d/x.conf; {_RELOAD}",
         "overridden by .*x.conf",
     ),
+    Drift(
+        "watchdog-stopped",
+        "mon1",
+        "systemctl stop metrics-tunnels-watchdog",
+        "mon1-tunnel-watchdog",
+        "metrics-tunnels-watchdog.service is stopped",
+    ),
     Drift("private-key-deleted", "mon1", "rm /etc/metrics-tunnel/keys/*-1", "mon1-keypair", "is missing"),
     Drift("private-key-readable-by-all", "mon1", "chmod 644 /etc/metrics-tunnel/keys/*-1", "mon1-keypair", "mode.*644"),
     _tunnel("pinned-host-key-edited", "echo x >>/etc/metrics-tunnel/known_hosts/web1", "known_hosts/web1 was edited"),

@@ -66,7 +66,7 @@ def test_an_earlier_dropin_that_overrides_ours_is_shown_and_refused_with_its_nam
 def test_everything_we_keep_on_a_server_deleted_is_written_again(hosts: dict[str, Host], project: Project) -> None:
     hosts["mon1"].run("rm -r /var/lib/metrics-tunnel")
     plan = project.plan()
-    on_mon1 = {"mon1-keypair", "mon1-scrape-job"} | {
+    on_mon1 = {"mon1-keypair", "mon1-tunnel-watchdog", "mon1-scrape-job"} | {
         f"{host}-{part}" for host in ("web1", "db1") for part in ("ssh-tunnel", "scrape-config")
     }
     # The keypair's public key is not known before it ran, so whatever takes it is planned with it.

@@ -1,0 +1,48 @@
+#!/bin/sh
+# On a server: the user that the tunnels run as, and a unit of that user that ends an ssh which hangs, for systemd to start
+# it anew. All stacks share both.
+# Values: UNIT_FILE (text, without its sandbox).
+
+paths() {
+  UNIT=metrics-tunnels-watchdog.service
+  D=/etc/systemd/system
+  F=$D/$UNIT
+  RUNS=metrics-tunnel-ssh
+  GECOS='Prometheus tunnels'
+}
+
+preflight() {
+  paths
+  case $(getent passwd $RUNS) in '' | *"$GECOS"*) ;; *) fail "user $RUNS is there and not ours; rename it" ;; esac
+  [ ! -s $F ] || [ -d $RECEIPT ] || grep -q metrics-tunnel $F || fail "$F is not ours; move it away"
+}
+
+change() {
+  CHANGED=
+  getent passwd $RUNS >/dev/null || useradd -r -d /nonexistent -s /usr/sbin/nologin -c "$GECOS" $RUNS
+  put $F "$UNIT_FILE
+$(sandbox '/bin /usr/bin' ProtectProc)"
+  run_unit
+}
+
+record() { manifest $F; }
+
+undo() { undo_unit; }
+
+restore() {
+  paths
+  drop_unit
+  # A stack of an earlier version has tunnels without a share in this.
+  case $(getent passwd $RUNS) in *"$GECOS"*) grep -qs . $D/metrics-tunnel-*.service || poll 5 "userdel $RUNS" || fail "cannot delete user $RUNS; see: ps -u $RUNS" ;; esac
+}
+
+present() {
+  paths
+  [ -e $F ]
+}
+
+check() {
+  paths
+  getent passwd $RUNS >/dev/null || echo "user $RUNS is missing"
+  unit_drift
+}

@@ -1,0 +1,35 @@
+"""The unit on a server that ends a tunnel's ssh which hangs: nothing else sees a client that is stopped.
+
+ssh wakes at least every 5 seconds (ServerAliveInterval, ConnectTimeout). One that was not on a processor between two
+looks, 7 seconds apart, hangs. The unit's user is the tunnels': it can end them and nothing else.
+"""
+
+from .machine import Machine
+from .part import Part
+
+_UNIT = """\
+# Managed by metrics-tunnel
+[Unit]
+Description=Ends SSH tunnels that hang
+[Service]
+Type=exec
+Restart=always
+RestartSec=5
+User=metrics-tunnel-ssh
+ExecStart=/bin/sh -c 'while :; do \
+n=$$(for p in $$(find /proc -maxdepth 1 -user metrics-tunnel-ssh); do \
+grep -qsx ssh $$p/comm && echo $${p##*/} $$(grep -s ctxt $$p/status); done); \
+echo "$$n" | grep . | grep -Fx "$$o" | while read -r p r; do echo "ssh $$p hangs and is ended"; kill -9 $$p; done; \
+o=$$n; sleep 7; done'"""
+
+
+def tunnel_watchdog(server: Machine) -> Part:
+    """Describe the watchdog of a server's tunnels, with the user that they run as."""
+    return Part(
+        name=f"{server.name}-tunnel-watchdog",
+        receipt="tunnel-watchdog",
+        script="tunnel-watchdog",
+        machine=server,
+        values={"UNIT_FILE": _UNIT},
+        late={},
+    )

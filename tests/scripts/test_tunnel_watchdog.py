@@ -1,0 +1,87 @@
+"""On a server: the tunnels' user and the unit that ends an ssh which hangs, shared by all stacks."""
+
+from components.drift import Finding
+from tests.scripts.sandbox import Sandbox, in_each_shell, parts
+
+NAME = "mon1-tunnel-watchdog"
+WATCHDOG = parts()[NAME]
+OTHERS = parts("prod")[NAME]
+UNIT = "etc/systemd/system/metrics-tunnels-watchdog.service"
+RUNS = "fake/running/metrics-tunnels-watchdog.service"
+
+
+@in_each_shell
+def test_the_tunnels_user_is_there_and_the_unit_runs_as_that_user(machine: Sandbox) -> None:
+    assert machine.apply(WATCHDOG).code == 0
+    user = machine.read("etc/passwd").splitlines()[-1]
+    assert user.startswith("metrics-tunnel-ssh:x:")
+    assert user.endswith(":/nonexistent:/usr/sbin/nologin")
+    unit = machine.read(UNIT).splitlines()
+    assert "User=metrics-tunnel-ssh" in unit
+    assert "ExecPaths=/bin /usr/bin /usr/lib /lib -/lib64" in unit
+    # Tunnels have user namespaces of their own, and would be invisible.
+    assert not [line for line in unit if line.startswith("ProtectProc")]
+    assert (machine / RUNS).exists()
+    assert machine.look(WATCHDOG, "mon1") == Finding("0a1b2c3d")
+
+
+def test_stacks_share_it_and_the_last_one_takes_it_away(machine: Sandbox) -> None:
+    before = machine.state("etc")
+    assert machine.apply(WATCHDOG).code == 0
+    assert machine.apply(OTHERS).code == 0
+    assert len(machine.calls("useradd")) == 1
+    assert len(machine.calls("restart")) == 1
+    assert machine.remove(WATCHDOG).code == 0
+    assert "metrics-tunnel-ssh:" in machine.read("etc/passwd")
+    assert (machine / RUNS).exists()
+    assert machine.remove(OTHERS).code == 0
+    assert not (machine / RUNS).exists()
+    assert machine.state("etc") == before
+
+
+def test_the_user_stays_as_long_as_a_tunnel_is_there(machine: Sandbox) -> None:
+    machine.add_tunnel("127.77.0.1:19100")
+    assert machine.apply(WATCHDOG).code == 0
+    assert machine.apply(parts()["web1-ssh-tunnel"]).code == 0
+    assert machine.remove(WATCHDOG).code == 0
+    assert "metrics-tunnel-ssh:" in machine.read("etc/passwd")
+
+
+def test_a_user_or_unit_of_somebody_else_is_refused_untouched(machine: Sandbox) -> None:
+    machine.write(UNIT, "[Service]\nExecStart=/bin/true\n")
+    before = machine.state(times=True)
+    refused = machine.apply(WATCHDOG)
+    assert (refused.code, machine.state(times=True)) == (3, before)
+    assert f"/{UNIT} is not ours; move it away" in refused.err
+    (machine / UNIT).unlink()
+    machine.edit("etc/passwd", "ann:", "metrics-tunnel-ssh:x:990:990:Ann:/:/bin/sh\nann:")
+    before = machine.state(times=True)
+    refused = machine.apply(WATCHDOG)
+    assert (refused.code, machine.state(times=True)) == (3, before)
+    assert "user metrics-tunnel-ssh is there and not ours; rename it" in refused.err
+
+
+def test_a_unit_that_does_not_start_leaves_nothing(machine: Sandbox) -> None:
+    before = machine.state("etc")
+    machine.write("fake/start-fails", "")
+    refused = machine.apply(WATCHDOG)
+    assert refused.code == 3
+    assert "does not start; see: journalctl -u metrics-tunnels-watchdog.service" in refused.err
+    assert machine.state("etc") == before
+
+
+def test_drift_is_told_and_heals(machine: Sandbox) -> None:
+    assert machine.apply(WATCHDOG).code == 0
+    whole = machine.state("etc")
+    (machine / RUNS).unlink()
+    machine.write(UNIT, "")
+    machine.edit("etc/passwd", "metrics-tunnel-ssh:", "somebody:")
+    assert machine.look(WATCHDOG, "mon1").drift == [
+        f"/{UNIT} was edited",
+        "user metrics-tunnel-ssh is missing",
+        "metrics-tunnels-watchdog.service is stopped",
+    ]
+    machine.edit("etc/passwd", "somebody:", "metrics-tunnel-ssh:")
+    assert machine.apply(WATCHDOG, "22222222").code == 0
+    assert machine.state("etc") == whole
+    assert machine.look(WATCHDOG, "mon1") == Finding("22222222")
