@@ -12,7 +12,7 @@ from .tunnel_watchdog import tunnel_watchdog
 
 
 class PrometheusServer(pulumi.ComponentResource):
-    """Makes the keypair, the tunnels' watchdog and the stub job. It installs no Prometheus and changes nothing else of its configuration."""
+    """Makes keypair, watchdog and stub job. It installs no Prometheus and changes nothing else of its configuration."""
 
     public_key: pulumi.Output[str]
     """The tunnels' public key line."""

@@ -64,7 +64,8 @@ class Host:
 
     def run(self, command: str, *, check: bool = True, text: str | None = None) -> str:
         """Run a shell command in it as root and return what it prints. Raises `LabError` where it fails."""
-        enter = ["nsenter", f"--target={self.leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd"]
+        enter = ["nsenter", f"--target={self.leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
+        enter += ["--root", "--wd"]
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         done = subprocess.run(
             [*enter, "env", "-i", path, "HOME=/root", "bash", "-c", command],

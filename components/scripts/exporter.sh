@@ -95,13 +95,14 @@ undo() {
   systemctl restart $U
 }
 
+# Where an earlier run took the drop-in away and came no further, the unit of the receipt still has to be told.
 restore() {
-  for U in $(closed); do
-    rm $U.d/zz-metrics-tunnel.conf
-    rmdir $U.d 2>/dev/null || :
-    U=${U##*/}
+  for U in $({ kept unit && closed; } | sed 's/.*\///' | sort -u); do
+    D=/etc/systemd/system/$U.d
+    rm -f $D/zz-metrics-tunnel.conf
+    rmdir $D 2>/dev/null || :
     systemctl daemon-reload
-    systemctl try-restart $U || fail "$U does not start with its own settings; see: journalctl -u $U"
+    [ "$(shows $U LoadState)" = not-found ] || systemctl try-restart $U || fail "$U does not start with its own settings; see: journalctl -u $U"
   done
 }
 

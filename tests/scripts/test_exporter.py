@@ -229,6 +229,24 @@ def test_a_stopped_exporter_is_given_back_stopped(machine: Sandbox) -> None:
     assert not (machine / DROPIN).parent.exists()
 
 
+def test_an_exporter_whose_drop_in_an_interrupted_run_took_away_is_given_back_by_the_next_one(machine: Sandbox) -> None:
+    machine.add_exporter()
+    assert machine.apply(NODE).code == 0
+    (machine / DROPIN).unlink()
+    assert "127.0.0.1:9100" in machine.read("fake/listeners")
+    assert machine.remove(NODE).code == 0
+    assert "*:9100" in machine.read("fake/listeners")
+
+
+def test_an_exporter_that_is_gone_does_not_stand_in_the_way(machine: Sandbox) -> None:
+    machine.add_exporter()
+    assert machine.apply(NODE).code == 0
+    (machine / "usr/lib/systemd/system/prometheus-node-exporter.service").unlink()
+    done = machine.remove(NODE)
+    assert (done.code, done.err) == (0, "")
+    assert not (machine / DROPIN).exists()
+
+
 def test_two_exporters_of_one_host_are_closed_each_for_itself(machine: Sandbox) -> None:
     hosts = {"web1": {"exporters": {"node": exporter(), "app": exporter(port=9200, job="app")}}}
     both = parts(hosts=hosts)

@@ -1,0 +1,192 @@
+"""Scripts ended at every step, on real hosts: each file stays old or new, and running again ends where it should.
+
+A step is a simple command of the script itself; bash's DEBUG trap counts them and ends the script before one, by
+SIGKILL (a crash) or SIGTERM (what `timeout` and a shutdown send). The commands and what they read are those that a real
+`pulumi up` has put into its state.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lab import base, layouts, picture
+from lab.campaign.figures import Figure, count
+from lab.hosts import Host, Lab, temporary
+from lab.project import Project, machine, settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.campaign.figures import Tell
+    from lab.picture import Picture
+
+SIGNALS = {"KILL": "killed (SIGKILL)", "TERM": "ended (SIGTERM)"}
+# Side by side, for each is on machines of its own; within one, what needs others comes first and is away afterwards.
+ROUNDS = (
+    ("web1-exporter-node", "web1-authorized-key-mon1"),
+    ("web2-authorized-key-mon2",),  # in a login user's own file
+    ("web3-scrape-config", "web3-ssh-tunnel", "mon3-scrape-job", "mon3-tunnel-watchdog", "mon3-keypair"),
+)
+_SETTLE_SECONDS = 5
+_BEHIND = 1_000_000
+_TEMPORARY = re.compile(r"\.mt-(new|old)$")
+# Another key is made each time, and a receipt holds its checksum.
+_ANY_CONTENT = re.compile(r"^(/etc/metrics-tunnel/keys|/var/lib/metrics-tunnel)/")
+_COUNTER = """\
+set -T
+trap '[ $BASHPID != $$ ] || {{ echo "$BASH_COMMAND" >>/run/steps
+[ $((++_step)) != {step} ] || kill -{signal} $$; }}' DEBUG
+"""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One resource's commands as the engine keeps them, on the machine that they are for."""
+
+    name: str
+    host: Host
+    create: str
+    delete: str
+    stdin: str
+
+    def run(self, verb: str, step: int = 0, signal: str = "KILL") -> str:
+        """Run it, ended before a step where that is not 0, and return what it says."""
+        text = self.create if verb == "apply" else self.delete
+        if not step:
+            return self.host.run(f"{text} 2>&1", text=self.stdin)
+        text = text.replace(" sh -s ", " bash --posix -s ")
+        counted = _COUNTER.format(step=step, signal=signal) + self.stdin
+        return self.host.run(f"rm -f /run/steps; {text} 2>&1", check=False, text=counted)
+
+    def steps(self) -> list[str]:
+        """Return the commands that the last counted run came to."""
+        return self.host.run("cat /run/steps", check=False).splitlines()
+
+    def picture(self) -> Picture:
+        """Return what its machine is like, less what differs from one time to the next."""
+        seen = picture.take(self.host)
+        return {name: what.split()[0] if _ANY_CONTENT.match(name) else what for name, what in seen.items()}
+
+
+@dataclass
+class Tally:
+    """What a part has been through: how often it was ended, and what was not as it should be."""
+
+    ended: int = 0
+    steps: dict[str, int] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def judge(self, command: Command, verb: str, step: int, found: list[str]) -> None:
+        """Note faults by where they came from."""
+        self.faults += [f"{command.name} {verb}, step {step}: {line}" for line in found]
+
+
+def commands(project: Project, lab: Lab) -> dict[str, Command]:
+    """Return what the engine recorded, by resource."""
+    export = project.pulumi("stack", "export", "--show-secrets", "--stack", project.stack).output
+    state, _ = json.JSONDecoder().raw_decode(export, export.index("{"))
+    addresses = {host.address: host for host in lab.hosts.values()}
+    found = {}
+    for one in state["deployment"]["resources"]:
+        if one["type"] == "command:remote:Command":
+            given = {name: _plain(value) for name, value in one["inputs"].items()}
+            name = one["urn"].rpartition("::")[2]
+            host = addresses[given["connection"]["host"]]
+            found[name] = Command(name, host, given["create"], given["delete"], given["stdin"])
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(value["plaintext"]) if isinstance(value, dict) and "plaintext" in value else value
+
+
+def end_everywhere(command: Command, signal: str, stride: int = 1) -> Tally:
+    """End a part's apply and remove before every `stride`-th step. It is away before and after."""
+    tally = Tally()
+    ends = {}
+    for verb in ("remove", "apply"):
+        # Before no step: it is counted and ends by itself.
+        command.run(verb, _BEHIND)
+        tally.steps[verb] = len(command.steps())
+        ends[verb] = command.picture()
+    command.run("remove")
+    for step in range(1, max(tally.steps.values()) + 1, stride):
+        for verb, other in (("apply", "remove"), ("remove", "apply")):
+            if step <= tally.steps[verb]:
+                command.run(verb, step, signal)
+                tally.ended += 1
+                tally.judge(command, verb, step, _mixed(command.picture(), ends[other], ends[verb], signal))
+            command.run(verb)
+            tally.judge(command, f"{verb} again", step, _settled(command, ends[verb]))
+    return tally
+
+
+def _mixed(now: Picture, old: Picture, new: Picture, signal: str) -> list[str]:
+    """Return the files that are neither old nor new. One that is killed cannot take its temporary copies away."""
+    return [
+        f"{name} is neither as before nor as after"
+        for name in {*now, *old, *new}
+        if name.startswith("/")
+        and now.get(name) not in (old.get(name), new.get(name))
+        and not name.startswith("/var/lib/metrics-tunnel/")
+        and not (signal == "KILL" and _TEMPORARY.search(name))
+    ]
+
+
+def _settled(command: Command, wanted: Picture) -> list[str]:
+    """Return what is not as wanted, after a moment in which a service that was restarted opens its port."""
+    until = time.monotonic() + _SETTLE_SECONDS
+    while (found := picture.difference(wanted, command.picture())) and time.monotonic() < until:
+        time.sleep(0.2)
+    return found
+
+
+def stack(lab: Lab) -> Project:
+    """Apply a real stack: a host with each kind of key line, each scraped by a server of its own."""
+    servers = [lab.add(name, layouts.SERVERS["comments"], layouts.none) for name in ("mon1", "mon2", "mon3")]
+    hosts = [lab.add(name) for name in ("web1", "web2", "web3")]
+    lab.boot()
+    project = Project(lab.folder / "project")
+    given = {
+        host.name: {**machine(host), "servers": [server.name]} for host, server in zip(hosts, servers, strict=True)
+    }
+    given["web2"]["login"] = base.ADMIN
+    project.settings({**settings(lab, servers, []), "hosts": given})
+    project.up()
+    return project
+
+
+def measure(folder: Path, tell: Tell, stride: int = 1) -> list[Figure]:
+    """End every part's apply and remove at every `stride`-th step, by each signal."""
+    with temporary(folder) as lab:
+        known = commands(stack(lab), lab)
+
+        def one_after_the_other(names: tuple[str, ...]) -> list[tuple[str, str, Tally]]:
+            found = []
+            for name in names:
+                for signal, what in SIGNALS.items():
+                    tally = end_everywhere(known[name], signal, stride)
+                    tell(f"{name}, {what}: {tally.ended} times")
+                    found.append((name, signal, tally))
+            return found
+
+        with ThreadPoolExecutor() as pool:
+            rounds = list(pool.map(one_after_the_other, ROUNDS))
+    return [
+        _figure(signal, [(name, tally) for one in rounds for name, by, tally in one if by == signal])
+        for signal in SIGNALS
+    ]
+
+
+def _figure(signal: str, tallies: list[tuple[str, Tally]]) -> Figure:
+    faults = [fault for _, tally in tallies for fault in tally.faults]
+    steps = ", ".join(f"{name} {tally.steps['apply']}+{tally.steps['remove']}" for name, tally in tallies)
+    what = f"scripts {SIGNALS[signal]} that left a mixed file, or from which running again found no way"
+    return count(
+        what, len(faults), sum(t.ended for _, t in tallies), wanted=0, note="; ".join(faults[:5]) or f"steps: {steps}"
+    )
