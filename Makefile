@@ -3,13 +3,14 @@ PY := .venv/bin/python
 SCRIPTS := $(wildcard components/scripts/*.sh)
 MEASURED := tests/components tests/scripts tests/unit
 
-.PHONY: help lint test quick demo demo-down bench
+.PHONY: help lint test quick demo demo-down bench campaign
 help:
 	@echo "make demo       boot three Debian hosts here, run pulumi up on them, and show what it does"
 	@echo "make demo-down  run pulumi destroy, compare the hosts with before, and remove them"
 	@echo "make test       set up .venv and run every test, those on lab hosts included (root, Linux)"
 	@echo "make quick      the tests that need no lab, with coverage"
 	@echo "make lint       ruff, mypy, shellcheck and shfmt"
+	@echo "make campaign   measure what is promised, on lab hosts, and write docs/reliability.md; within an hour"
 	@echo "make bench      time the stack beside a bare program, on lab hosts"
 
 .venv/.done: requirements.txt requirements-dev.txt
@@ -42,3 +43,6 @@ demo-down: .venv/.done
 
 bench: .venv/.done
 	$(PY) -m lab.bench
+
+campaign: .venv/.done
+	$(PY) -m lab.campaign
