@@ -107,11 +107,17 @@ def make(lab: Lab, releases: Iterable[str]) -> Range:
     return made
 
 
+def tireless(host: Host, sshd: str = "") -> None:
+    """Have sshd refuse nobody because there are many logins, or because they fail; `sshd` are more settings."""
+    settings_file = host.tree / "etc/ssh/sshd_config.d/99-lab.conf"
+    settings_file.write_text(_OPEN + _PENALTIES.get(host.release, "") + sshd)
+
+
 def target(lab: Lab, name: str, release: str, sshd: str = "") -> Host:
-    """Add a host to attack: it does not tire of attackers, and has listeners that they must not reach."""
+    """Add a host to attack, with listeners that attackers must not reach."""
     host = lab.add(name, layouts.EXPORTERS["packaged"], release=release)
+    tireless(host, sshd)
     files = {
-        "etc/ssh/sshd_config.d/99-lab.conf": _OPEN + _PENALTIES.get(release, "") + sshd,
         "etc/systemd/system/decoy.socket": _DECOY.format(address=host.address),
         "etc/systemd/system/decoy@.service": _SERVICE,
         "usr/bin/xauth": "#!/bin/sh\n",  # without one, sshd forwards no X11 to anybody
