@@ -98,11 +98,15 @@ keeps_out() {
 disobeyed() { grep -vixFf - $CONF | grep -v '^#\|^Match' | tr '\n' ,; }
 
 # Ends the sessions of one key, known by the journal of the process that accepted it; without a word there, ends them too.
+# Twice: sshd was perhaps just letting one in.
 end_sessions() { # TYPE KEY, or nothing: all
   F=$(echo "$1" | ssh-keygen -lf - 2>/dev/null | cut -d' ' -f2)
-  for D in $(find /proc -maxdepth 1 -user $LOGIN); do
-    A=$(journalctl -b -qo cat "_PID=$(sed -n 's/^PPid:.//p' "$D/status")" | grep '^Accepted publickey' | tail -n 1)
-    case $A in '' | *"$F"*) kill "${D#/proc/}" 2>/dev/null || : ;; esac
+  for S in 0 1; do
+    sleep $S
+    for D in $(find /proc -maxdepth 1 -user $LOGIN); do
+      A=$(journalctl -b -qo cat "_PID=$(sed -n 's/^PPid:.//p' "$D/status")" | grep '^Accepted publickey' | tail -n 1)
+      case $A in '' | *"$F"*) kill "${D#/proc/}" 2>/dev/null || : ;; esac
+    done
   done
 }
 

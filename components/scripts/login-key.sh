@@ -63,11 +63,15 @@ cd "${1%/*}" && rm -f .mt-new && { [ ! -e authorized_keys ] || cp -p authorized_
 }
 
 # Ends the sessions of one key, known by the journal of the process that accepted it, and none of the user's others.
+# Twice: sshd was perhaps just letting one in.
 end_sessions() { # TYPE KEY
   W=$(echo "$1" | ssh-keygen -lf - | cut -d' ' -f2)
-  for D in $(find /proc -maxdepth 1 -user $LOGIN); do
-    A=$(journalctl -b -qo cat "_PID=$(sed -n 's/^PPid:.//p' "$D/status")" | grep '^Accepted publickey' | tail -n 1)
-    case $A in *"$W"*) kill "${D#/proc/}" || : ;; esac
+  for S in 0 1; do
+    sleep $S
+    for D in $(find /proc -maxdepth 1 -user $LOGIN); do
+      A=$(journalctl -b -qo cat "_PID=$(sed -n 's/^PPid:.//p' "$D/status")" | grep '^Accepted publickey' | tail -n 1)
+      case $A in *"$W"*) kill "${D#/proc/}" || : ;; esac
+    done
   done
 }
 

@@ -7,6 +7,7 @@ under test can touch the machine that runs the tests. `kill` is a fake as well.
 import base64
 import getpass
 import gzip
+import hashlib
 import os
 import re
 import resource
@@ -197,6 +198,12 @@ class Sandbox:
         self.write(f"fake/on-start/{unit}", f'echo "{address}:{port} 4242 ssh-{port}" >>"$ROOT/fake/listeners"\n')
         self.write(f"fake/pid/{unit}", "4242\n")
 
+    def late_process(self, pid: int, owner: int) -> None:
+        """Add one of a user's that begins while a script sleeps."""
+        (self / "proc").mkdir(exist_ok=True)
+        self.write(f"fake/late/{pid}/uid", f"{owner}\n")
+        self.write(f"fake/late/{pid}/status", "Name:\tsshd\nPPid:\t500\n")
+
     def _process(self, pid: int, name: str, command: bytes, unit: str) -> None:
         self.write(f"proc/{pid}/comm", f"{name[:15]}\n")
         self.write(f"proc/{pid}/cmdline", command)
@@ -324,3 +331,9 @@ def blob(line: str) -> str:
     word = next(word for word in line.split() if word.startswith("AAAA"))
     base64.b64decode(word, validate=True)
     return word
+
+
+def fingerprint(line: str) -> str:
+    """Return a key's SHA-256 as sshd's log has it."""
+    digest = hashlib.sha256(base64.b64decode(blob(line))).digest()
+    return base64.b64encode(digest).decode().rstrip("=")

@@ -1,12 +1,9 @@
 """On a host: the tunnel user, its restricted key line and sshd's limits. Other users' lines are never touched."""
 
-import base64
-import hashlib
-
 import pytest
 
 from tests.mocked import exporter, public_key
-from tests.scripts.sandbox import Sandbox, blob, deployed, in_each_shell, parts
+from tests.scripts.sandbox import Sandbox, blob, deployed, fingerprint, in_each_shell, parts
 
 NAME = "web1-authorized-key-mon1"
 KEY = parts()[NAME]
@@ -114,11 +111,6 @@ def test_a_rotation_adds_the_new_line_beside_the_old_and_the_old_one_goes_by_its
     assert machine.look(new, "web1", done=deployed(servers={"mon1": {"rotation": 2}})).drift == []
 
 
-def fingerprint(name: str) -> str:
-    digest = hashlib.sha256(base64.b64decode(blob(public_key(name)))).digest()
-    return base64.b64encode(digest).decode().rstrip("=")
-
-
 @pytest.mark.parametrize("journal", ["", ACCEPTED])
 def test_only_the_sessions_of_the_key_that_goes_are_ended(journal: str, machine: Sandbox) -> None:
     """A session is that of the key which its parent's journal names; one without a word there is ended too."""
@@ -129,11 +121,23 @@ def test_only_the_sessions_of_the_key_that_goes_are_ended(journal: str, machine:
     for pid, owner in ((501, number), (502, "1000")):
         machine.write(f"proc/{pid}/uid", f"{owner}\n")
         machine.write(f"proc/{pid}/status", "Name:\tsshd\nPPid:\t500\n")
-    machine.write("fake/journal", ACCEPTED.format(fingerprint("metrics-tunnel-test-mon1-1")))
+    machine.write("fake/journal", ACCEPTED.format(fingerprint(public_key("metrics-tunnel-test-mon1-1"))))
     assert machine.remove(prod).code == 0
     assert not machine.calls("kill")
     assert machine.apply(prod).code == 0
-    machine.write("fake/journal", journal.format(fingerprint("metrics-tunnel-prod-mon1-1")) if journal else "")
+    machine.write(
+        "fake/journal", journal.format(fingerprint(public_key("metrics-tunnel-prod-mon1-1"))) if journal else ""
+    )
+    assert machine.remove(prod).code == 0
+    assert machine.calls("kill") == ["kill 501"]
+
+
+def test_a_session_that_sshd_was_just_letting_in_is_ended_too(machine: Sandbox) -> None:
+    prod = parts("prod")[NAME]
+    assert machine.apply(KEY).code == 0
+    assert machine.apply(prod).code == 0
+    machine.late_process(501, int(machine.read("etc/passwd").splitlines()[-1].split(":")[2]))
+    machine.write("fake/journal", ACCEPTED.format(fingerprint(public_key("metrics-tunnel-prod-mon1-1"))))
     assert machine.remove(prod).code == 0
     assert machine.calls("kill") == ["kill 501"]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.mocked import public_key
-from tests.scripts.sandbox import Sandbox, blob, deployed, in_each_shell, parts
+from tests.scripts.sandbox import Sandbox, blob, deployed, fingerprint, in_each_shell, parts
 
 NAME = "web1-authorized-key-mon1"
 GIVEN = {"web1": {"login": "ann"}}
@@ -130,6 +130,14 @@ def test_of_the_users_sessions_only_those_of_the_key_are_ended(ann: Sandbox) -> 
     ann.write("proc/501/status", "Name:\tsshd\nPPid:\t500\n")
     assert ann.remove(KEY).code == 0
     assert not ann.calls("kill"), "a session without a word in the journal may be the user's own"
+
+
+def test_a_session_that_sshd_was_just_letting_in_is_ended_too(ann: Sandbox) -> None:
+    assert ann.apply(KEY).code == 0
+    ann.late_process(501, 1000)
+    ann.write("fake/journal", f"Accepted publickey for ann from ::1 port 4 ssh2: ED25519 SHA256:{fingerprint(LINE)}\n")
+    assert ann.remove(KEY).code == 0
+    assert ann.calls("kill") == ["kill 501"]
 
 
 def test_a_user_who_is_gone_hinders_no_removal(ann: Sandbox) -> None:
