@@ -10,7 +10,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import paramiko
 
 from lab import base, layouts
 from lab.campaign.attacks import DEDICATED, LOGIN, tireless
@@ -20,13 +24,13 @@ from lab.project import Project, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from lab.campaign.figures import Tell
 
 SECONDS = 5.0
 """A session has to end within so many after its key was taken away."""
 TRIES = 5
+AT_ONCE = 40
 _OPTIONS = "-F none -o BatchMode=yes -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
 
 
@@ -52,16 +56,21 @@ class Stolen:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
         return b"Authenticated to " in done.stderr
 
+    @property
+    def lines(self) -> Path:
+        """The file that holds the key's line on the host."""
+        own = f"home/{self.user}/.ssh/authorized_keys"
+        return self.host.tree / (f"etc/ssh/authorized_keys.d/{DEDICATED}" if self.user == DEDICATED else own)
+
     def has_line(self) -> bool:
-        """Whether the key's line is still there: as long as that, its sessions may be."""
-        path = (
-            f"etc/ssh/authorized_keys.d/{DEDICATED}"
-            if self.user == DEDICATED
-            else f"home/{self.user}/.ssh/authorized_keys"
-        )
+        """Whether the key's line is still there."""
         with contextlib.suppress(FileNotFoundError):
-            return self.name in (self.host.tree / path).read_text()
+            return self.name in self.lines.read_text()
         return False
+
+    def last_run(self) -> int:
+        """Return when a part's script began last on the host, in nanoseconds: it writes the lock."""
+        return Path(f"/proc/{self.host.leader}/root/run/metrics-tunnel.lock").stat().st_mtime_ns
 
 
 @dataclass
@@ -182,10 +191,58 @@ def take_away(what: str, stolen: list[Stolen], others: list[Stolen], act: Callab
         )
 
 
-def life(site: Site, project: Project, tell: Tell) -> list[Seen]:
-    """Take keys away in every way there is."""
+@dataclass
+class Rush:
+    """Logins in the very moment in which a key's line goes: how many succeeded, and how many of them last."""
+
+    let_in: int = 0
+    alive: int = 0
+
+    def during(self, stolen: list[Stolen], act: Callable[[], object]) -> None:
+        """Try it on every host while `act` takes the key away."""
+        waiting = [[_connected(one) for _ in range(AT_ONCE)] for one in stolen]
+        over = threading.Event()
+        with ThreadPoolExecutor(len(stolen)) as pool:
+            rushing = [pool.submit(_log_in, one, clients, over) for one, clients in zip(stolen, waiting, strict=True)]
+            act()
+            over.set()
+            self.let_in = sum(one.result() for one in rushing)
+        time.sleep(1)
+        clients = [client for some in waiting for client in some]
+        self.alive = sum(client.is_authenticated() for client in clients)
+        for client in clients:
+            client.close()
+
+
+def _connected(stolen: Stolen) -> paramiko.Transport:
+    client = paramiko.Transport((stolen.host.address, 22))
+    client.start_client(timeout=60)
+    return client
+
+
+def _log_in(stolen: Stolen, clients: list[paramiko.Transport], over: threading.Event) -> int:
+    """Wait for the removal to begin, log in, and return how many clients were let in."""
+    key = paramiko.Ed25519Key.from_private_key_file(str(stolen.file))
+    before = stolen.last_run()
+    while stolen.last_run() == before and not over.is_set():
+        time.sleep(0.001)
+
+    def log_in(number: int) -> bool:
+        time.sleep(0.012 * number)
+        with contextlib.suppress(paramiko.SSHException, EOFError):
+            clients[number].auth_publickey(stolen.user, key)
+            return True
+        return False
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        return sum(pool.map(log_in, range(len(clients))))
+
+
+def life(site: Site, project: Project, tell: Tell) -> tuple[list[Seen], Rush]:
+    """Take keys away in every way there is, and once in a rush."""
     mon1, mon2 = site.servers
     seen: list[Seen] = []
+    rush = Rush()
 
     def apply(servers: list[Host], hosts: list[Host], **more: int) -> None:
         project.settings(site.settings(servers, hosts, **more))
@@ -198,23 +255,21 @@ def life(site: Site, project: Project, tell: Tell) -> list[Seen]:
         tell(f"{what}: sessions ended {seen[-1].late:.1f} s after")
 
     apply([mon1, mon2], site.hosts)
-    case("a server taken out", steal(site, mon2, 1), lambda: apply([mon1], site.hosts), steal(site, mon1, 1))
+    second = steal(site, mon2, 1)
+    take_out = partial(rush.during, second, lambda: apply([mon1], site.hosts))
+    case("a server taken out", second, take_out, steal(site, mon1, 1))
     case("the key rotated", steal(site, mon1, 1), lambda: apply([mon1], site.hosts, rotation=2))
     case("the hosts taken out", steal(site, mon1, 2), lambda: apply([mon1], [], rotation=2))
     apply([mon1], site.hosts, rotation=2)
     case("the stack destroyed", steal(site, mon1, 2), project.destroy)
-    return seen
+    return seen, rush
 
 
 def measure(folder: Path, tell: Tell) -> list[Figure]:
     """Take keys away from both kinds of users, on every release."""
     with temporary(folder) as lab:
         site = make(lab, {release: [DEDICATED, LOGIN] for release in base.RELEASES})
-        return figures(life(site, Project(lab.folder / "project"), tell))
-
-
-def figures(seen: list[Seen]) -> list[Figure]:
-    """Return the figures."""
+        seen, rush = life(site, Project(lab.folder / "project"), tell)
     return [
         *(
             at_most(
@@ -227,6 +282,12 @@ def figures(seen: list[Seen]) -> list[Figure]:
         ),
         _sum("sessions of a key that is gone, ended", seen, "ended", "sessions"),
         _sum("logins with a key that is gone", seen, "let_in", "tries", none=True),
+        Figure(
+            "logins in the moment in which the key goes, that last",
+            f"{rush.alive} of {rush.let_in}",
+            "none of some",
+            rush.alive == 0 < rush.let_in,
+        ),
         _sum("other keys' sessions meanwhile, alive", seen, "others_alive", "others"),
     ]
 
