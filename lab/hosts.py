@@ -93,8 +93,16 @@ class Host:
         line = self.run(f"promtool query instant http://127.0.0.1:9090 {shlex.quote(query)}").strip()
         return line.split("=>")[1].split()[0] if line else ""
 
+    def detach(self) -> None:
+        """Take its cable's other end off the bridge: its link stays up, and packets are lost without a word."""
+        _ip("link", "set", self.link, "nomaster")
+
+    def attach(self) -> None:
+        """Put that end back."""
+        _ip("link", "set", self.link, "master", self.lab.bridge)
+
     def unplug(self) -> None:
-        """Pull its network cable: packets are lost without a word."""
+        """Pull its network cable: its link is down, and nobody else is told."""
         _ip("link", "set", self.link, "down")
 
     def plug(self) -> None:
@@ -119,7 +127,10 @@ class Host:
     def start(self) -> None:
         """Connect and boot it; `Lab.boot` waits until it is up."""
         _ip("netns", "add", self.namespace)
-        _ip("link", "add", self.link, "type", "veth", "peer", "name", "eth0", "netns", self.namespace)
+        # A machine that boots again has the network card it had: others know its address yet.
+        card = f"02:00:{ipaddress.ip_address(self.address).packed.hex(':')}"
+        peer = ["name", "eth0", "address", card, "netns", self.namespace]
+        _ip("link", "add", self.link, "type", "veth", "peer", *peer)
         _ip("link", "set", self.link, "master", self.lab.bridge, "up")
         for step in ("link set lo up", f"addr add {self.address}/24 dev eth0", "link set eth0 up"):
             _ip("-n", self.namespace, *step.split())
@@ -135,6 +146,13 @@ class Host:
     def up(self) -> bool:
         """Whether all of its units have started, or failed."""
         return self.run("systemctl is-system-running", check=False).strip() in {"running", "degraded"}
+
+    def shut_down(self) -> None:
+        """Power it off as its own systemd does it, unit by unit."""
+        nspawn = int((self.folder / "leader").read_text().split()[2])
+        self.run("systemctl poweroff", check=False)
+        wait(f"{self.name} to shut down", lambda: not _started(nspawn))
+        self.stop()
 
     def stop(self) -> None:
         """Power it off hard, by the ids of its own processes."""
