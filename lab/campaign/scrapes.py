@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import math
 import time
@@ -62,3 +63,8 @@ def wait_until_back(server: Host, instance: str, end: float, seconds: float) -> 
 def lost(samples: Sequence[Sample], every: int = 1) -> int:
     """Return how many scrapes brought nothing, had only each `every`th been made: of all its phases, the worst one."""
     return max(sum(not sample.up for sample in samples[phase::every]) for phase in range(every))
+
+
+def missing(samples: Sequence[Sample]) -> int:
+    """Return how many scrapes were not made, where one is made each second."""
+    return sum(round(later.time - one.time) - 1 for one, later in itertools.pairwise(samples))

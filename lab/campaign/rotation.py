@@ -1,0 +1,246 @@
+"""Key rotation while Prometheus scrapes each second: what it costs, what is left of the old key, and what a kill does.
+
+The engine is killed right after each step of a rotation, with whatever it had begun meanwhile still under way, by which
+scrapes may not notice more than the one restart of a tunnel. Then `pulumi cancel` and `pulumi up` have to finish.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shlex
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lab import hosts
+from lab.campaign import scrapes, tunnels
+from lab.campaign.figures import Figure, at_most, count
+from lab.hosts import LabError, wait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from lab.campaign.figures import Tell
+    from lab.campaign.tunnels import Stack, Tunnel
+
+RELEASES = {"web1": "bookworm", "web2": "trixie"}
+ROTATIONS = 20
+AFTERWARDS = 5
+"""Seconds of scrapes that are looked at after a rotation, or after a kill."""
+LOCKED = 255
+_KEYS = "/etc/metrics-tunnel/keys"
+_OLD = "/root/old-key"
+_SSH = (
+    f"ssh -i {_OLD} -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+)
+# The journal of the process that let a session in says by which key.
+_SESSIONS = """for P in $(pgrep -u metrics-tunnel); do
+  journalctl -b -qo cat _PID=$(ps -o ppid= -p $P) | grep '^Accepted publickey' | tail -n 1
+done"""
+_DONE = ("created", "updated", "deleted")
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """What one rotation did: restarts and lost scrapes of the tunnel that has most, and what the old key still can."""
+
+    restarts: int
+    lost: int
+    logins: int
+    sessions: int
+
+
+@dataclass(frozen=True)
+class Interruption:
+    """One rotation whose engine was killed after `step`: what came of it."""
+
+    step: str
+    lost: int
+    """Scrapes of the tunnel that lost most, from before the rotation until some seconds after the kill."""
+    carries: bool
+    """Whether every tunnel's last scrape then was good."""
+    finished: bool
+    """Whether the next `pulumi up` ended well, with nothing left to do."""
+    one_key: bool
+    """Whether exactly the new key is on every machine then."""
+    lost_later: int
+
+
+def rotate(stack: Stack, number: int) -> Rotation:
+    """Rotate to `number`, while a session of the old key's own is open on each host."""
+    with _old_key(stack):
+        before = [tunnel.starts() for tunnel in stack.tunnels]
+        began = time.time()
+        stack.settings(rotation=number)
+        stack.project.up()
+        time.sleep(AFTERWARDS)
+        restarts = [tunnel.starts() - was for tunnel, was in zip(stack.tunnels, before, strict=True)]
+        logins = sum(_logs_in(tunnel) for tunnel in stack.tunnels)
+        sessions = sum(_sessions(tunnel) for tunnel in stack.tunnels)
+        return Rotation(max(restarts), _lost(stack, began), logins, sessions)
+
+
+@contextlib.contextmanager
+def _old_key(stack: Stack) -> Iterator[None]:
+    """Keep a copy of the key in use, and a session by it. Raises `LabError` where a look for them sees nothing."""
+    server = stack.tunnels[0].server
+    server.run(f"install -m 600 $(ls {_KEYS}/* | grep -v pub$) {_OLD}; ssh-keygen -yf {_OLD} >{_OLD}.pub")
+    for tunnel in stack.tunnels:
+        name, address = tunnel.host.name, tunnel.host.address
+        server.run(f"systemd-run -q --collect --unit old-{name} {_SSH} -N metrics-tunnel@{address}")
+        wait(f"a second session on {name}", lambda tunnel=tunnel: _sessions(tunnel) == 2)  # type: ignore[misc]  # noqa: PLR2004
+        if not _logs_in(tunnel):
+            raise LabError(f"{name}: the key does not log in before its rotation")
+    try:
+        yield
+    finally:
+        server.run("systemctl stop 'old-*'; rm /root/old-key*")
+
+
+def _logs_in(tunnel: Tunnel) -> bool:
+    ask = (
+        f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | timeout 5 {_SSH} -W 127.0.0.1:9100 metrics-tunnel@{tunnel.host.address}"
+    )
+    return tunnel.server.run(f"{ask} 2>/dev/null", check=False).startswith("HTTP/1")
+
+
+def _sessions(tunnel: Tunnel) -> int:
+    """Count the sessions on the host that the old key has opened."""
+    fingerprint = tunnel.server.run(f"ssh-keygen -lf {_OLD}.pub").split()[1]
+    return sum(fingerprint in line for line in tunnel.host.run(_SESSIONS, check=False).splitlines())
+
+
+def _lost(stack: Stack, began: float) -> int:
+    """Return the scrapes that the worst tunnel lost: those that failed, and those that were not made."""
+    found = [scrapes.since(tunnel.server, tunnel.host.name, began) for tunnel in stack.tunnels]
+    return max(scrapes.lost(samples) + scrapes.missing(samples) for samples in found)
+
+
+def interrupt(stack: Stack, number: int, step: int) -> Interruption | None:
+    """Rotate to `number`, kill the engine after so many steps, then finish; None: there were no more steps.
+
+    Raises `LabError` where the stack is not locked by the kill, for then nothing was interrupted.
+    """
+    began = time.time()
+    stack.settings(rotation=number)
+    name = _kill_after(stack, step)
+    if not name:
+        return None
+    time.sleep(AFTERWARDS)
+    lost, carries, later = _lost(stack, began), all(_carried(tunnel) for tunnel in stack.tunnels), time.time()
+    project = stack.project
+    if "pulumi cancel" not in project.up(codes=(1, LOCKED)).output:
+        raise LabError(f"after {name}: the stack is not locked")
+    project.pulumi("cancel", "--yes", "--stack", project.stack)
+    finished = project.up(codes=(0, 1, LOCKED)).code == 0 and project.plan().code == 0
+    one_key = _has_one_key(stack, f"metrics-tunnel-{project.stack}-{stack.tunnels[0].server.name}-{number}")
+    return Interruption(name, lost, carries, finished, one_key, _lost(stack, later))
+
+
+def _kill_after(stack: Stack, step: int) -> str:
+    """Start `up`, kill it and all that it started after so many steps, and return the last; nothing where it ended."""
+    project = stack.project
+    command = [
+        "pulumi",
+        "up",
+        "--yes",
+        "--skip-preview",
+        "--stack",
+        project.stack,
+        "--non-interactive",
+        "--color=never",
+    ]
+    with subprocess.Popen(
+        command,
+        cwd=project.folder,
+        env=project.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as engine:
+        done = 0
+        for line in engine.stdout or ():
+            match line.split():
+                case [_, "command:remote:Command", name, verb, *_] if verb in _DONE:
+                    done += 1
+                    if done == step:
+                        os.killpg(engine.pid, signal.SIGKILL)
+                        return f"{name} {verb}"
+    if engine.returncode:
+        raise LabError(f"pulumi up ended with {engine.returncode} after {done} steps")
+    return ""
+
+
+def _carried(tunnel: Tunnel) -> bool:
+    return scrapes.since(tunnel.server, tunnel.host.name, time.time() - AFTERWARDS)[-1].up
+
+
+def _has_one_key(stack: Stack, name: str) -> bool:
+    """Whether the key of that name is the only one on the server and in every host's file, and in use."""
+    server = stack.tunnels[0].server
+    if server.run(f"ls {_KEYS}").split() != [name, f"{name}.pub"]:
+        return False
+    public = server.run(f"cat {_KEYS}/{name}.pub").split()[1]
+    for tunnel in stack.tunnels:
+        lines = tunnel.host.run("cat /etc/ssh/authorized_keys.d/metrics-tunnel").splitlines()
+        if len(lines) != 1 or public not in lines[0].split():
+            return False
+        if f"LoadCredential=key:{_KEYS}/{name}" not in server.run(
+            f"cat /etc/systemd/system/{shlex.quote(tunnel.unit)}"
+        ):
+            return False
+    return True
+
+
+def measure(folder: Path, tell: Tell) -> list[Figure]:
+    """Rotate many times, then interrupt a rotation after each of its steps, and give the figures."""
+    with hosts.temporary(folder) as lab:
+        stack = tunnels.applied(lab, RELEASES)
+        rotations = []
+        for number in range(2, ROTATIONS + 2):
+            tell(f"rotation {number - 1} of {ROTATIONS}")
+            rotations.append(rotate(stack, number))
+        interruptions = []
+        for step in itertools.count(1):
+            tell(f"a rotation killed after step {step}")
+            if not (found := interrupt(stack, ROTATIONS + 1 + step, step)):
+                break
+            interruptions.append(found)
+    return figures(rotations, interruptions)
+
+
+def figures(rotations: Sequence[Rotation], interruptions: Sequence[Interruption]) -> list[Figure]:
+    """Return the figures of both."""
+    steps = len(interruptions)
+    lost = [one.lost for one in rotations]
+    return [
+        Figure("rotations while scraped each second", str(len(rotations)), f"{ROTATIONS}", len(rotations) == ROTATIONS),
+        at_most("restarts of a tunnel in one rotation, most", max(one.restarts for one in rotations), 1, ""),
+        at_most(
+            "scrapes at 1 s lost in one rotation, most", max(lost), 1, "", f"on average {sum(lost) / len(lost):.1f}"
+        ),
+        Figure(
+            "logins by the old key",
+            str(sum(one.logins for one in rotations)),
+            "0",
+            not any(o.logins for o in rotations),
+        ),
+        Figure(
+            "live sessions of the old key",
+            str(sum(one.sessions for one in rotations)),
+            "0",
+            not any(one.sessions for one in rotations),
+        ),
+        count("kills after a step: a key carries on", sum(one.carries for one in interruptions), steps, wanted=steps),
+        at_most("scrapes at 1 s lost by a kill, most", max(one.lost for one in interruptions), 1, ""),
+        count("kills: `cancel` and `up` finish", sum(one.finished for one in interruptions), steps, wanted=steps),
+        count("kills: one key everywhere then", sum(one.one_key for one in interruptions), steps, wanted=steps),
+        at_most("scrapes at 1 s lost by finishing, most", max(one.lost_later for one in interruptions), 1, ""),
+    ]
