@@ -40,7 +40,7 @@ _SSH = (
 )
 # The journal of the process that let a session in says by which key.
 _SESSIONS = """for P in $(pgrep -u metrics-tunnel); do
-  journalctl -b -qo cat _PID=$(ps -o ppid= -p $P) | grep '^Accepted publickey' | tail -n 1
+  journalctl -b -qo cat _PID=$(awk '/^PPid/{print $2}' /proc/$P/status) | grep '^Accepted publickey' | tail -n 1
 done"""
 _DONE = ("created", "updated", "deleted")
 
@@ -118,7 +118,7 @@ def _sessions(tunnel: Tunnel) -> int:
 def _lost(stack: Stack, began: float) -> int:
     """Return the scrapes that the worst tunnel lost: those that failed, and those that were not made."""
     found = [scrapes.since(tunnel.server, tunnel.host.name, began) for tunnel in stack.tunnels]
-    return max(scrapes.lost(samples) + scrapes.missing(samples) for samples in found)
+    return max(sum(scrapes.lost(samples)) + scrapes.missing(samples) for samples in found)
 
 
 def interrupt(stack: Stack, number: int, step: int) -> Interruption | None:

@@ -60,9 +60,9 @@ def wait_until_back(server: Host, instance: str, end: float, seconds: float) -> 
     return found
 
 
-def lost(samples: Sequence[Sample], every: int = 1) -> int:
-    """Return how many scrapes brought nothing, had only each `every`th been made: of all its phases, the worst one."""
-    return max(sum(not sample.up for sample in samples[phase::every]) for phase in range(every))
+def lost(samples: Sequence[Sample], every: int = 1) -> list[int]:
+    """Return how many scrapes brought nothing, had only each `every`th been made, for each second to begin at."""
+    return [sum(not sample.up for sample in samples[phase::every]) for phase in range(every)]
 
 
 def missing(samples: Sequence[Sample]) -> int:

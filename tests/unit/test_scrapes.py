@@ -21,11 +21,11 @@ def test_good_samples_from_before_the_end_prove_nothing() -> None:
     assert back(samples("1111"), 100.5) == 101
 
 
-def test_scrapes_lost_at_a_longer_interval_are_those_of_the_worst_phase() -> None:
-    assert lost(samples("1000001")) == 5
-    assert lost(samples("1000001"), 5) == 1
-    assert lost(samples("10000001"), 5) == 2
-    assert lost([], 5) == 0
+def test_scrapes_lost_at_a_longer_interval_are_counted_for_each_second_to_begin_at() -> None:
+    assert lost(samples("1000001")) == [5]
+    assert lost(samples("1000001"), 5) == [1, 1, 1, 1, 1]
+    assert lost(samples("10000001"), 5) == [1, 2, 1, 1, 1]
+    assert lost([], 5) == [0, 0, 0, 0, 0]
 
 
 def test_a_scrape_that_was_not_made_is_missing() -> None:
