@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from lab import hosts
 from lab.campaign import scrapes, tunnels
-from lab.campaign.figures import Figure, at_most, count, percentile
+from lab.campaign.figures import Figure, at_most, count, few, percentile
 from lab.campaign.tunnels import PATIENCE, STARTUPS
 
 if TYPE_CHECKING:
@@ -187,12 +187,15 @@ FAULTS = [
     ),
     Fault("host rebooted", lambda tunnel: tunnel.host.shut_down(), lambda tunnel: _boot(tunnel.host)),
     Fault("host's power cut", lambda tunnel: tunnel.host.stop(), lambda tunnel: _boot(tunnel.host)),
-    Fault(
-        "key line removed for 10 s",
-        _host(f"mv {_KEYS} {_KEYS}.away; {_CUT}"),
-        _host(f"mv {_KEYS}.away {_KEYS}"),
-        seconds=10,
-        times=2,
+    # A minute of refused logins must not bring the server's address under the penalties of OpenSSH 9.8 and later.
+    *(
+        Fault(
+            f"key line removed for {seconds} s",
+            _host(f"mv {_KEYS} {_KEYS}.away; {_CUT}"),
+            _host(f"mv {_KEYS}.away {_KEYS}"),
+            seconds=seconds,
+        )
+        for seconds in (10, 60)
     ),
     Fault(
         "another host key for 10 s",
@@ -299,14 +302,10 @@ def figures(done: Sequence[Injection]) -> list[Figure]:
         at_most("recovery after a fault's end, p95", percentile(back, 0.95), 8),
         at_most("recovery after a fault's end, longest", max(back, default=0), 15),
         *(_kind(kind, [one for one in done if one.fault is kind]) for kind in kinds),
-        _few("processes of the tunnel user on a host, most", max(one.sessions for one in done), 2),
-        _few("open files gained by an ssh process, most", files, 2),
+        few("processes of the tunnel user on a host, most", max(one.sessions for one in done), 2),
+        few("open files gained by an ssh process, most", files, 2),
         at_most("memory gained by an ssh process, most", kilobytes / 1024, 1, "MB"),
     ]
-
-
-def _few(what: str, value: int, limit: int) -> Figure:
-    return Figure(what, str(value), f"at most {limit}", value <= limit)
 
 
 def _kind(fault: Fault, done: Sequence[Injection]) -> Figure:

@@ -36,6 +36,11 @@ def at_most(what: str, value: float, limit: float, unit: str = "s", note: str = 
     return Figure(what, f"{value:.1f} {unit}", f"at most {limit:g} {unit}", value <= limit, note)
 
 
+def few(what: str, value: int, limit: int, note: str = "") -> Figure:
+    """Return a figure in whole numbers that is good where it is `limit` or less."""
+    return Figure(what, str(value), f"at most {limit}" if limit else "0", value <= limit, note)
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """Return the value that `share` (0 to 1) of the values do not exceed; of none 0."""
     ordered = sorted(values)
