@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FIRST_DELAY, GROWTH, LONGEST_DELAY = 0.1, 1.5, 5.0
 UNLIMITED = -1
+# As Go does: a machine that says nothing more is given up after 15 + 9 * 15 seconds.
+KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 9}
 Result = TypeVar("Result")
 
 
@@ -99,6 +101,7 @@ async def _tcp(target: Login) -> socket.socket:
         endpoint = f"[{name}]:{target.port}" if ":" in name else f"{name}:{target.port}"
         one = socket.socket(family, kind, protocol)
         one.setblocking(False)
+        _keep_alive(one)
         try:
             await asyncio.wait_for(loop.sock_connect(one, address), target.timeout)
         except TimeoutError:
@@ -109,3 +112,10 @@ async def _tcp(target: Login) -> socket.socket:
             return one
         one.close()
     raise failure
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(socket, name):  # Linux has them all
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

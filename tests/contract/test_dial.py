@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     Serve = Callable[..., Machine]
 
 CUT = "ssh: handshake failed: EOF"
+SOCKETS = Path("/proc/net/tcp")
+OPEN, KEEPALIVE = "01", "02"
 
 
 @pytest.fixture
@@ -112,6 +115,19 @@ def test_the_timeout_does_not_end_a_login(remote: Resource, serve: Serve, key: a
     began = time.monotonic()
     assert remote.create(create="echo in", connection=machine.connection(perDialTimeout=1))["stdout"] == "in"
     assert time.monotonic() - began > 1.1
+
+
+@pytest.mark.skipif(not SOCKETS.exists(), reason="/proc/net/tcp is Linux's")
+def test_a_silent_machine_is_probed_every_15_seconds(remote: Resource, machine: Machine) -> None:
+    remote.create(create="true", connection=machine.connection())
+    wait_until(lambda: _timer(machine.port)[0] == KEEPALIVE)
+    assert 1300 < int(_timer(machine.port)[1], 16) <= 1500
+
+
+def _timer(port: int) -> list[str]:
+    """Return kind and time left, in hundredths of a second, of the timer of a connection to a port."""
+    rows = [line.split() for line in SOCKETS.read_text().splitlines()]
+    return next(row[5] for row in rows if row[2].endswith(f":{port:04X}") and row[3] == OPEN).split(":")
 
 
 def test_a_timeout_of_zero_is_none(remote: Resource, machine: Machine) -> None:
