@@ -10,6 +10,7 @@ _JOB = """\
   scrape_interval: {interval}
   scrape_timeout: {timeout}
   honor_labels: false
+  honor_timestamps: false
   follow_redirects: false
   sample_limit: 50000
   body_size_limit: 32MB

@@ -38,6 +38,7 @@ scrape_configs:
     scrape_interval: 5s
     scrape_timeout: 5s
     honor_labels: false
+    honor_timestamps: false
     follow_redirects: false
     sample_limit: 50000
     body_size_limit: 32MB

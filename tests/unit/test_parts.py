@@ -37,6 +37,7 @@ BLOCK = """\
   scrape_interval: 15s
   scrape_timeout: 10s
   honor_labels: false
+  honor_timestamps: false
   follow_redirects: false
   sample_limit: 50000
   body_size_limit: 32MB
