@@ -9,6 +9,8 @@ main() { # apply OWNER GENERATION | remove OWNER
   begin
   trap finish EXIT
   trap 'exit 143' HUP INT TERM
+  # A write to nobody fails, as any other, and does not end us on the spot.
+  trap : PIPE
   able
   L=/run/metrics-tunnel.lock
   exec 9>>$L

@@ -224,16 +224,23 @@ class Sandbox:
             pieces[1] = packed(pieces[1])
         return "".join(pieces)
 
-    def run(self, text: str, *args: str, limit: int | None = None, ready: bool = False) -> Done:
+    def run(self, text: str, *args: str, limit: int | None = None, ready: bool = False, alone: bool = False) -> Done:
         """Run a payload as its machine would. A file cannot grow over `limit` bytes, as on a full disk.
+
+        `alone`: nobody is there any more to read what it prints, as after a lost connection.
 
         A text that is `ready` came from `inside` already.
         """
 
-        def full() -> None:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        def hamper() -> None:
             if limit is not None:
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            if alone:
+                reader, writer = os.pipe()
+                os.close(reader)
+                for output in (1, 2):
+                    os.dup2(writer, output)
 
         environment = {
             "ROOT": str(self.root),
@@ -252,7 +259,7 @@ class Sandbox:
             timeout=30,
             cwd=self.root,
             env=environment,
-            preexec_fn=full if limit is not None else None,
+            preexec_fn=hamper if limit is not None or alone else None,
         )
         return Done(done.returncode, done.stdout.replace(str(self.root), ""), done.stderr.replace(str(self.root), ""))
 

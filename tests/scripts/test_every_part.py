@@ -170,6 +170,22 @@ def test_on_a_full_disk_a_part_fails_with_every_file_as_it_was_and_running_again
     assert machine.apply(parts()[name]).code == 0
 
 
+@pytest.mark.parametrize("limit", [None, 400])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_part_whose_connection_is_lost_is_applied_or_undone_and_running_again_converges(
+    name: str, limit: int | None, machine: Sandbox
+) -> None:
+    add_all(machine, name)
+    before = machine.state()
+    done = machine.apply(parts()[name], limit=limit, alone=True)
+    if done.code:
+        assert machine.state() == before
+    else:
+        assert receipt(machine, name).exists()
+    assert not [path for path in machine.state() if ".mt-" in path]
+    assert machine.apply(parts()[name]).code == 0
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_while_another_run_holds_the_lock_a_part_is_refused_and_says_who_holds_it(name: str, machine: Sandbox) -> None:
     add_all(machine, name)

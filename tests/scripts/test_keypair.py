@@ -49,6 +49,14 @@ def test_applied_again_the_key_stays_and_is_printed_again(machine: Sandbox) -> N
     assert again.out == first.out
 
 
+@in_each_shell
+def test_a_key_of_which_nobody_is_told_is_not_kept(machine: Sandbox) -> None:
+    before = machine.state()
+    assert machine.apply(PAIR, alone=True).code != 0
+    assert machine.state() == before
+    assert machine.apply(PAIR).code == 0
+
+
 def test_a_rotation_makes_another_key_beside_the_old_one(machine: Sandbox) -> None:
     new = parts(servers={"mon1": {"rotation": 2}})["mon1-keypair"]
     old_line, new_line = told(machine.apply(PAIR).out), told(machine.apply(new).out)
