@@ -1,0 +1,64 @@
+"""A host that turns hostile has its scrapes refused, and nothing else: what is let in of it is harmless."""
+
+import pytest
+
+from lab.campaign.hostile_target import (
+    CASES,
+    EXPORTER,
+    GROWTH_MB,
+    PLAIN,
+    SSHDS,
+    TUNNEL,
+    Case,
+    Health,
+    Sshd,
+    Trial,
+    prepare,
+)
+from lab.hosts import Lab
+
+
+@pytest.fixture(scope="module")
+def hostile(lab: Lab) -> Trial:
+    return prepare(lab, ["bookworm"], print)
+
+
+@pytest.fixture(scope="module")
+def health(hostile: Trial) -> Health:
+    return Health(hostile.servers[0])
+
+
+def test_a_redirect_leads_nowhere(hostile: Trial, health: Health) -> None:
+    assert health
+    for fetched, sent in hostile.redirected(TUNNEL).values():
+        assert (fetched, sent > 0) == (0, True)
+    for fetched, sent in hostile.redirected(PLAIN).values():
+        assert fetched == sent, "the recorder would see nothing"
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.behaviour for case in CASES])
+def test_a_hostile_answer_is_refused_or_harmless(case: Case, hostile: Trial) -> None:
+    assert set(hostile.met(case).values()) == {""}
+
+
+def test_meanwhile_prometheus_runs_on_and_the_other_target_is_scraped(hostile: Trial, health: Health) -> None:
+    assert hostile
+    grown, failed, scrapes = health.suffered()
+    assert (failed, scrapes > 0) == (0, True)
+    assert 0 < grown < GROWTH_MB
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.control], ids=lambda case: case.behaviour)
+def test_the_same_answer_harms_a_job_without_limits(case: Case, hostile: Trial) -> None:
+    assert all(hostile.controlled(case).values())
+
+
+def test_a_dead_target_cannot_hide_behind_samples_of_its_own_up(hostile: Trial) -> None:
+    assert not any(hostile.forged(TUNNEL, "web").values())
+    assert all(hostile.forged(PLAIN, "plain").values()), "the samples would hide nothing"
+
+
+@pytest.mark.parametrize("sshd", SSHDS, ids=[sshd.name for sshd in SSHDS])
+def test_a_strange_sshd_is_refused_until_the_known_one_is_back(sshd: Sshd, hostile: Trial) -> None:
+    hostile.web.run(f"systemctl start {EXPORTER}")
+    assert hostile.another_sshd(sshd) < 30
