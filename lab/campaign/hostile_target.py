@@ -24,7 +24,7 @@ from lab.hosts import LabError, temporary, wait
 from lab.project import ROOT, Project, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from lab.campaign.figures import Tell
@@ -34,8 +34,8 @@ RELEASES = tuple(base.RELEASES)
 """Debian releases of the servers."""
 TUNNEL, PLAIN, SSH, RECORDER = 9100, 9101, 22, 9099
 """Ports: those of the hostile host that the two jobs and the tunnels ask, and the one of whoever must not be asked."""
-GROWTH_MB = 300
-"""What Prometheus may grow by: it keeps the series of a refused scrape in memory for some hours."""
+GROWTH_MB = 400
+"""What Prometheus may grow by in all: it keeps the series of a refused scrape for hours."""
 BACK_SECONDS = 15
 _TWO_SCRAPES, _PATIENCE_SECONDS = 12, 30
 EXPORTER = "prometheus-node-exporter"
@@ -147,9 +147,7 @@ class Trial:
         """Let the plain job see a case; whether that harms it, by server."""
         self.tell(f"{case.name}, in a job without limits")
         with self.behaving(self.web, case.behaviour, f"{self.web.address}:{PLAIN}"):
-            until = time.monotonic() + _PATIENCE_SECONDS
-            while time.monotonic() < until and not all(ask(server, case.control) for server in self.servers):
-                time.sleep(1)
+            _soon(lambda: all(ask(server, case.control) for server in self.servers))
             return {server.name: bool(ask(server, case.control)) for server in self.servers}
 
     def forged(self, port: int, instance: str) -> dict[str, bool]:
@@ -180,16 +178,17 @@ class Trial:
                 for server in self.servers
             }
 
-    def another_sshd(self, sshd: Sshd) -> float:
-        """Let the host's sshd be another until each tunnel has refused it; seconds to be scraped again afterwards."""
-        self.tell(f"an sshd with {sshd.name}")
+    def another_sshd(self, sshd: Sshd) -> tuple[bool, float]:
+        """Let the host's sshd be another: whether each tunnel refuses it, and the seconds to be scraped again."""
+        self.tell(f"a strange sshd: {sshd.name}")
         since = int(time.time())
         with self._sshd_as(sshd.behaviour):
-            wait(f"each tunnel to say {sshd.said}", lambda: all(_said(one, sshd.said, since) for one in self.servers))
-            wait("up == 0", lambda: all(one.scraped("web") == "0" for one in self.servers))
+            refused = _soon(
+                lambda: all(_said(one, sshd.said, since) and one.scraped("web") == "0" for one in self.servers)
+            )
         started = time.monotonic()
         wait("up == 1", lambda: all(one.scraped("web") == "1" for one in self.servers))
-        return time.monotonic() - started
+        return refused, time.monotonic() - started
 
     @contextlib.contextmanager
     def _sshd_as(self, behaviour: str) -> Iterator[None]:
@@ -245,50 +244,59 @@ def prepare(lab: Lab, releases: Sequence[str], tell: Tell) -> Trial:
     return Trial(tell, servers, web, good)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What was seen, by server: fetches and redirects, what was wrong with each case, health; and so in a plain job."""
+
+    redirected: dict[str, tuple[int, int]]
+    wrong: dict[str, dict[str, str]]
+    suffered: dict[str, tuple[float, int, int]]
+    forged: dict[str, bool]
+    followed: dict[str, tuple[int, int]]
+    harmed: dict[str, dict[str, bool]]
+    believed: dict[str, bool]
+
+
 def measure(folder: Path, tell: Tell) -> list[Figure]:
     """Measure it for a server of each release."""
     with temporary(folder) as lab:
         hostile = prepare(lab, RELEASES, tell)
         health = {server.name: Health(server) for server in hostile.servers}
-        redirected = hostile.redirected(TUNNEL)
-        wrong = {case.name: hostile.met(case) for case in CASES}
-        suffered = {name: one.suffered() for name, one in health.items()}
-        forged = hostile.forged(TUNNEL, "web")
-        followed = hostile.redirected(PLAIN)
-        harmed = {case.name: hostile.controlled(case) for case in CASES if case.control}
-        believed = hostile.forged(PLAIN, "plain")
+        seen = Seen(
+            redirected=hostile.redirected(TUNNEL),
+            wrong={case.name: hostile.met(case) for case in CASES},
+            suffered={name: one.suffered() for name, one in health.items()},
+            forged=hostile.forged(TUNNEL, "web"),
+            followed=hostile.redirected(PLAIN),
+            harmed={case.name: hostile.controlled(case) for case in CASES if case.control},
+            believed=hostile.forged(PLAIN, "plain"),
+        )
         hostile.web.run(f"systemctl start {EXPORTER}")
-        back = [hostile.another_sshd(sshd) for sshd in SSHDS]
-    figures = []
-    for server in hostile.servers:
-        name, of = server.name, f"Debian {base.RELEASES[server.release]}"
-        notes = [f"{case}: {found[name]}" for case, found in wrong.items() if found[name]]
-        grown, failed, scrapes = suffered[name]
-        figures += [
-            count(f"redirects that {of}'s Prometheus follows", *redirected[name], wanted=0, note=_follows(server)),
-            count(f"... in a job without limits ({of})", *followed[name], wanted=followed[name][1]),
-            count(
-                f"hostile answers refused, or harmless ({of})",
-                len(wrong) - len(notes),
-                len(wrong),
-                wanted=len(wrong),
-                note="; ".join(notes),
-            ),
-            count(
-                f"... that harm a job without limits ({of})",
-                sum(found[name] for found in harmed.values()),
-                len(harmed),
-                wanted=len(harmed),
-            ),
-            count(f"dead targets hidden by an `up` of their own ({of})", forged[name], 1, wanted=0),
-            count(f"... in a job without limits ({of})", believed[name], 1, wanted=1),
-            count(f"failed scrapes of another target meanwhile ({of})", failed, scrapes, wanted=0),
-            at_most(f"growth of Prometheus meanwhile, without a restart ({of})", grown, GROWTH_MB, "MB"),
-        ]
+        sshds = [hostile.another_sshd(sshd) for sshd in SSHDS]
     return [
-        *figures,
-        count("strange sshds that a tunnel refuses", len(back), len(SSHDS), wanted=len(SSHDS)),
-        at_most("scraped again once the sshd is the known one", max(back), BACK_SECONDS),
+        *(figure for server in hostile.servers for figure in _figures(server, seen)),
+        count("strange sshds that every tunnel refuses", sum(ok for ok, _ in sshds), len(sshds), wanted=len(sshds)),
+        at_most("scraped again once the sshd is the known one", max(back for _, back in sshds), BACK_SECONDS),
+    ]
+
+
+def _figures(server: Host, seen: Seen) -> list[Figure]:
+    """Return what was seen on one server."""
+    name, of = server.name, f"Debian {base.RELEASES[server.release]}"
+    notes = [f"{case}: {found[name]}" for case, found in seen.wrong.items() if found[name]]
+    grown, failed, scrapes = seen.suffered[name]
+    cases, harmed = len(seen.wrong), [found[name] for found in seen.harmed.values()]
+    met, same = f"hostile answers refused, or harmless ({of})", f"in a job without limits ({of})"
+    fetched, sent = seen.followed[name]
+    return [
+        count(f"redirects that {of}'s Prometheus follows", *seen.redirected[name], wanted=0, note=_follows(server)),
+        count(f"... {same}", fetched, sent, wanted=sent),
+        count(met, cases - len(notes), cases, wanted=cases, note="; ".join(notes)),
+        count(f"... that do harm {same}", sum(harmed), len(harmed), wanted=len(harmed)),
+        count(f"dead targets hidden by an `up` of their own ({of})", int(seen.forged[name]), 1, wanted=0),
+        count(f"... {same}", int(seen.believed[name]), 1, wanted=1),
+        count(f"failed scrapes of another target meanwhile ({of})", failed, scrapes, wanted=0),
+        at_most(f"growth of Prometheus meanwhile, without a restart ({of})", grown, GROWTH_MB, "MB"),
     ]
 
 
@@ -311,7 +319,7 @@ class Health:
 
 
 def _follows(server: Host) -> str:
-    return "its Prometheus has no follow_redirects" if server.release == "bullseye" else ""
+    return "it has no follow_redirects" if server.release == "bullseye" else ""
 
 
 def _wrong(server: Host, case: Case) -> str:
@@ -320,6 +328,14 @@ def _wrong(server: Host, case: Case) -> str:
     if case.error:
         return "" if re.search(case.error, error) else error or "let in"
     return error or ("" if ask(server, case.harmless) else "stored as it was sent")
+
+
+def _soon(found: Callable[[], bool]) -> bool:
+    """Whether it comes true within half a minute."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while not (result := found()) and time.monotonic() < until:
+        time.sleep(0.5)
+    return result
 
 
 def _said(server: Host, text: str, since: int) -> bool:

@@ -61,4 +61,6 @@ def test_a_dead_target_cannot_hide_behind_samples_of_its_own_up(hostile: Trial) 
 @pytest.mark.parametrize("sshd", SSHDS, ids=[sshd.name for sshd in SSHDS])
 def test_a_strange_sshd_is_refused_until_the_known_one_is_back(sshd: Sshd, hostile: Trial) -> None:
     hostile.web.run(f"systemctl start {EXPORTER}")
-    assert hostile.another_sshd(sshd) < 30
+    refused, back = hostile.another_sshd(sshd)
+    assert refused
+    assert back < 30
