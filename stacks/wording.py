@@ -13,6 +13,7 @@ _STEP = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _RUN = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
 _PUBLIC = re.compile(r"(?:ssh|ecdsa|sk)-\S+ AAAA")
 _WIDTH = 60
+_SHORTEST = 4  # of a secret; what is shorter may be a part of any word
 # What a value should have been, and how to write it.
 _DUE = {
     "string_type": ("text", "put it in quotes"),
@@ -84,9 +85,12 @@ def _kinds(value: str) -> set[object]:
 def without(secrets: Sequence[str], lines: Sequence[str]) -> list[str]:
     """Return lines with none of the stack's known secrets in them."""
     cleaned = list(lines)
-    for secret in sorted((one for one in secrets if len(one) >= 4), key=len, reverse=True):  # noqa: PLR2004 - not words
-        for form in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}:
-            cleaned = [one.replace(form, "[secret]") for one in cleaned]
+    for secret in sorted((one for one in secrets if len(one) >= _SHORTEST), key=len, reverse=True):
+        for form in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], repr(secret + "'\"")[1:-4]}:
+            # Of a long one `shown` has cut off the end.
+            cut = [f"{form[:end]}..." for end in range(min(len(form) - 1, _WIDTH), _SHORTEST - 1, -1)]
+            for part in (form, *cut):
+                cleaned = [one.replace(part, "[secret]") for one in cleaned]
     return cleaned
 
 
