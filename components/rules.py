@@ -27,6 +27,7 @@ _HOST_KEYS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecds
 _PEM = serialization.Encoding.PEM
 _MAX_PORT = 65535
 _HOUR = 3600000
+_LABELS = 16384
 LOCAL = "local"
 
 
@@ -206,6 +207,13 @@ def text(value: str) -> str:
     return value
 
 
+def labels(value: dict[str, str]) -> dict[str, str]:
+    """Return labels that fit into one question to Prometheus, where one letter may become six."""
+    if len("".join([*value, *value.values()]).encode()) > _LABELS:
+        raise ValueError(f"is too long; names and values may have {_LABELS} bytes together, take some out")
+    return value
+
+
 def milliseconds(value: str) -> int:
     """Return a Prometheus duration, such as 5s or 1m30s, in milliseconds."""
     found = _DURATION.fullmatch(value)
@@ -251,7 +259,7 @@ def path(value: str) -> str:
 
 
 def url(value: str) -> str:
-    """Return Prometheus' http address, without credentials, query or trailing slash. The scripts speak no TLS."""
+    """Return Prometheus' http address with its port, without user, query or last slash. The scripts speak no TLS."""
     found = _URL.fullmatch(value)
     try:
         valid = found is not None and bool(address(found[1].strip("[]"))) and bool(port(int(found[2] or 80)))
@@ -259,7 +267,7 @@ def url(value: str) -> str:
         valid = False
     if not found or not valid or {".", ".."} & set(found[3].split("/")):
         raise ValueError("is no plain http address without user, query or fragment; use such as http://127.0.0.1:9090")
-    return value.rstrip("/")
+    return f"http://{found[1]}:{found[2] or 80}{found[3]}"
 
 
 def network(value: str) -> str:

@@ -16,6 +16,7 @@ def errors(whole: Whole) -> Iterator[str]:
     for name, host in whole.hosts.items():
         yield from _host(f"hosts.{name}", host)
         yield from _exporters(whole, f"hosts.{name}", host)
+    yield from _resources(whole)
     yield from _listens(whole)
     yield from _host_keys(whole)
     yield from _local(whole)
@@ -70,6 +71,19 @@ def _exporters(whole: Whole, path: str, host: Host) -> Iterator[str]:
             yield f"{where}.job: {job!r} is {jobs[job]}'s job already; give it another job"
         if ports.setdefault(exporter.port, where) != where:
             yield f"{where}.port: {exporter.port} is that of {ports[exporter.port]} already; give the exporter's own"
+
+
+def _resources(whole: Whole) -> Iterator[str]:
+    """Yield hosts that would have a resource of the same name: hyphens stand in names and between them."""
+    used: dict[str, str] = {}
+    for name, host in whole.hosts.items():
+        servers = servers_of(whole, host)
+        tunnels = [f"-{server}" for server in servers] if len(servers) > 1 else [""]
+        ends = [f"exporter-{key}" for key in host.exporters] + [f"authorized-key-{server}" for server in servers]
+        for end in [*ends, *(f"{kind}{one}" for kind in ("ssh-tunnel", "scrape-config") for one in tunnels)]:
+            first = used.setdefault(f"{name}-{end}", name)
+            if first != name:
+                yield f"hosts.{name}: its resource {name}-{end} is called as one of hosts.{first}; rename one of them"
 
 
 def _listens(whole: Whole) -> Iterator[str]:

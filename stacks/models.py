@@ -78,7 +78,7 @@ class Host(Machine):
     """A machine whose exporters are scraped. `listen` is that of its only exporter."""
 
     exporters: dict[Name, Exporter] = Field(default={"node": Exporter(port=9100)}, min_length=1)
-    labels: dict[LabelName, LabelValue] = Field(default={}, max_length=32)
+    labels: Annotated[dict[LabelName, LabelValue], AfterValidator(rules.labels)] = Field(default={}, max_length=32)
     servers: list[Name] | None = Field(None, min_length=1)
     listen: Listen | None = None
     login: Annotated[str, AfterValidator(rules.login)] | None = None

@@ -64,7 +64,7 @@ def _raw(config: pulumi.Config) -> tuple[dict[str, Any], list[str]]:
         elif text:
             try:
                 raw[key] = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raw[key] = text
     return raw, errors
 
@@ -72,9 +72,10 @@ def _raw(config: pulumi.Config) -> tuple[dict[str, Any], list[str]]:
 def _elsewhere() -> list[str]:
     """Return the errors of keys in a namespace that is nearly ours, which would be missed without a word."""
     return [
-        f"{space}:{key}: is in another namespace; write {_NAMESPACE}:{key}"
+        f"{wording.path([space])}:{shown}: is in another namespace; write {_NAMESPACE}:{shown}"
         for space, key in _set()
         if space != _NAMESPACE and difflib.get_close_matches(space, [_NAMESPACE], 1, 0.8)
+        for shown in [wording.path([key])]
     ]
 
 

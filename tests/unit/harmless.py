@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import asyncssh
 import yaml
@@ -43,7 +43,7 @@ def check(done: Deployment, settings: Mapping[str, Any], secrets: Mapping[str, s
 def _payload(resource: Resource, secrets: Mapping[str, str]) -> str:
     """Return what comes after the sudo password, which has to be one line, where there is one."""
     text: str = resource.inputs["stdin"]
-    if "sudo -S" not in resource.inputs["create"]:
+    if resource.inputs["connection"]["user"] == "root":
         return text
     password, _, text = text.partition("\n")
     assert password == secrets["sudoPassword"]
@@ -113,14 +113,14 @@ class _Part:
         for verb, start, last in (("create", "apply", " [0-9a-f]{8}"), ("delete", "remove", "")):
             text = f"timeout [0-9]+ sh -s -- {start} test[.]{resource.name}[.][0-9a-f]{{8}}{last}"
             wanted = text if user == "root" else re.escape(_SUDO).replace(r"\{\}", text)
-            assert re.fullmatch(wanted, resource.inputs[verb]), resource.inputs[verb]
-        if "connection" in resource.inputs:
-            login = resource.inputs["connection"]
-            assert login["host"] == _address(self.machine["address"])
-            assert login["port"] == self.machine.get("port", 22)
-            assert login["user"] == user
-            if self.machine.get("hostKey"):
-                assert login["hostKey"] == _plain(self.machine["hostKey"])
+            # Of a machine that is left alone there is none.
+            line = resource.inputs.get(verb)
+            assert line is None or re.fullmatch(wanted, line), line
+        login = resource.inputs["connection"]
+        assert login["host"] == _address(self.machine["address"])
+        assert login["port"] == self.machine.get("port", 22)
+        assert login["user"] == user
+        assert login["hostKey"] == _plain(self.machine["hostKey"])
         assert self.values.get("STACK", "test") == "test"
         getattr(self, self.kind.replace("-", "_"))(self.values)
 
@@ -148,7 +148,9 @@ class _Part:
         assert values["JOB"] == "metrics-tunnel-test"
         assert values["CONFIG"] == (self.server.get("configFile") or "")
         assert values["SERVICE"] == (self.server.get("service") or "")
-        assert values["URL"] == (self.server.get("url") or "").rstrip("/")
+        url = urlsplit(self.server.get("url") or "")
+        port = "" if url.port else ":80"
+        assert values["URL"] == (f"http://{url.netloc}{port}{url.path.rstrip('/')}" if url.netloc else "")
 
     def authorized_key(self, values: Mapping[str, str]) -> None:
         assert values["ID"] == self.key

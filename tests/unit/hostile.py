@@ -1,6 +1,7 @@
 """Bad values of every setting, each with what an error must name, and good ones beside them."""
 
 import copy
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -369,7 +370,7 @@ GOOD: list[tuple[str, str, list[Any]]] = [
     (
         "prometheus.mon1.url",
         "servers mon1 url",
-        ["http://127.0.0.1:9090", "http://mon1.example.org/prometheus", "http://[::1]:9090", "http://localhost"],
+        ["http://127.0.0.1:9090", "http://mon1.example.org:80/prometheus", "http://[::1]:9090", "http://localhost:1"],
     ),
     ("ssh.user", "hosts web1 connection user", ["admin", "root"]),
     ("scrape.job", "hosts web1 exporters node job", ["node", "node exporter", "a"]),
@@ -425,6 +426,24 @@ CLASHES: list[tuple[str, dict[str, Any]]] = [
     ("prometheus.mon1.bastion", {"prometheus.mon1": {"address": "local", "bastion": {"address": "a", "hostKey": KEY}}}),
     ("scrape.timeout", {"scrape": {"interval": "5s", "timeout": "5001ms"}}),
     ("hosts.web1.labels", {"hosts.web1.labels": {f"l{number}": "x" for number in range(33)}}),
+    ("hosts.web1.labels", {"hosts.web1.labels": {f"l{number}": "\u6f22" * 1000 for number in range(6)}}),
+    (
+        "hosts.web1-exporter",
+        {
+            "hosts.web1.exporters": {"ssh-tunnel": {"port": 9100}},
+            "hosts.web1-exporter": {"address": "10.0.0.22", "hostKey": KEY},
+        },
+    ),
+    (
+        "hosts.web1-ssh-tunnel-a",
+        {
+            "prometheus": {name: {"address": name, "hostKey": KEY} for name in ("a-authorized-key-b", "b")},
+            "hosts.web1-ssh-tunnel-a": {"address": "10.0.0.22", "hostKey": KEY},
+        },
+    ),
+    ('metrics-tunnels:["a\\nb"]', {"metrics-tunnels:a\nb": 1}),
+    ("hosts", {"hosts": "[" * 100000}),
+    ("hosts.web1.labels", {"hosts.web1.labels": json.loads("[" * 500 + "]" * 500)}),
     ("ssh.privateKeyPath", {"ssh.privateKeyPath": "~/key"}),
     ("hosts.web1.privateKeyPath", {"hosts.web1.privateKeyPath": "/etc/passwd"}),
     ("hosts.web1.privateKeyPath", {"hosts.web1.privateKeyPath": "/nonexistent/../x"}),

@@ -205,9 +205,9 @@ _RELATED = {
 }
 
 
-def test_the_values_that_were_made_are_of_both_kinds(record_property: Callable[[str, object], None]) -> None:
+def test_the_values_that_were_made_are_of_both_kinds(record_testsuite_property: Callable[[str, object], None]) -> None:
     if not _ended:
         pytest.skip("they are counted where they are made before")
     for kind, count in _ended.items():
-        record_property(kind, count)
+        record_testsuite_property(kind, count)
     assert min(_ended["accepted"], _ended["refused"]) > sum(_ended.values()) / 10

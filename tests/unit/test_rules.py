@@ -52,6 +52,12 @@ def test_a_host_keys_comment_and_an_urls_last_slash_are_dropped() -> None:
     assert rules.url("http://127.0.0.1:9090/") == "http://127.0.0.1:9090"
 
 
+@pytest.mark.parametrize("name", ["http://localhost", "http://[::1]", "http://mon1.example.org"])
+def test_an_url_gets_the_port_that_the_scripts_need(name: str) -> None:
+    assert rules.url(name) == f"{name}:80"
+    assert rules.url(f"{name}/a/b") == f"{name}:80/a/b"
+
+
 def test_a_server_may_be_local_and_a_host_may_not() -> None:
     assert rules.server_address("local") == "local"
     assert rules.server_address("10.0.0.1") == "10.0.0.1"
