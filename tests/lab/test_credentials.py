@@ -1,16 +1,13 @@
-"""Every way to log in, from `up` to `destroy`; and no secret anywhere but encrypted in the state."""
+"""Every way to log in, from `up` to `destroy`."""
 
 import os
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from components import rules
 from lab import base, layouts, picture
 from lab.hosts import Lab
 from lab.picture import Picture
@@ -122,56 +119,3 @@ def test_a_server_that_pulumi_runs_on(lab: Lab, project: Project, before: dict[s
         life(lab, project, before)
     finally:
         project.environment["PATH"] = path
-
-
-def test_secrets_serve_and_are_found_nowhere(lab: Lab, project: Project, before: dict[str, Picture]) -> None:
-    own = lab.folder / "own"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "own", "-f", str(own)], check=True)
-    secrets = {"sudoPassword": base.PASSWORD, "sshPrivateKey": lab.key.read_text(), "tunnelPrivateKey": own.read_text()}
-    for name, value in secrets.items():
-        project.secret(name, value)
-    project.settings({**plain(lab), "ssh": {"user": base.ASKED}})
-    forms = [*secrets.values(), rules.shortest(lab.key.read_text())]
-    marks = [value.splitlines()[1 if "\n" in value else 0].encode() for value in forms]
-    found: list[str] = []
-    looking = threading.Event()
-    sampler = threading.Thread(target=_sample, args=(marks, found, looking.is_set))
-    sampler.start()
-    try:
-        said = project.preview("--debug").output + project.up("--debug", "--logflow", "-v=9").output
-        state = project.state() + project.pulumi("stack", "export", "--stack", project.stack).output.encode()
-        quiet = project.plan()
-    finally:
-        looking.set()
-        sampler.join()
-    assert quiet.code == 0
-    assert lab.hosts["mon1"].scraped("web1") == "1"
-    assert found == []
-    assert not [mark for mark in marks if mark in said.encode()]
-    assert not [mark for mark in marks if mark in state]
-    readable = {
-        f"{host.name}{path}": path.read_bytes()
-        for host in lab.hosts.values()
-        for folder in ("etc", "var/lib/metrics-tunnel", "var/log", "run", "tmp")
-        for path in (host.tree / folder).rglob("*")
-        if path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o077
-    }
-    assert len(readable) > 100
-    assert not [name for name, text in readable.items() if any(mark in text for mark in marks)]
-    where = lab.hosts["mon1"].tree / "etc/metrics-tunnel/keys/metrics-tunnel-lab-mon1-1"
-    assert marks[2] in where.read_bytes(), "the search would find nothing"
-    project.destroy()
-    for name in lab.hosts:
-        assert picture.difference(before[name], picture.take(lab.hosts[name])) == []
-
-
-def _sample(marks: list[bytes], found: list[str], done: Callable[[], bool]) -> None:
-    """Look through every command line of this machine and its lab hosts."""
-    while not done():
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                line = (process / "cmdline").read_bytes()
-            except OSError:
-                continue
-            found.extend(repr(line) for mark in marks if mark in line)
-        time.sleep(0.05)

@@ -1,7 +1,6 @@
 """How Pulumi logs in: keys, passwords and the agent, all of them secret, and none of them in any error."""
 
 import asyncio
-import json
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from components import rules
 from stacks.settings import Settings, load
 from stacks.wording import SECRETS
+from tests.unit.reading import configured
 
 ED25519 = Ed25519PrivateKey.generate()
 RSA = generate_private_key(65537, 2048)
@@ -67,28 +67,22 @@ def agent(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> Any:
+def stack() -> Any:
     """Return what loads a stack from settings as Pulumi hands them over, and tells all its credentials."""
 
     def loaded(plain: tuple[str, ...] = (), **given: Any) -> Settings:
+        secrets = {name: given.pop(name, "") for name in SECRETS}
         whole = {
             "prometheus": {"mon1": {"address": "10.0.0.10", "hostKey": PUBLIC}},
             "hosts": {"web1": {"address": "10.0.0.21", "hostKey": PUBLIC, **given.pop("host", {})}},
-            **dict.fromkeys(SECRETS, ""),
             **given,
         }
-        config = {
-            key if ":" in key else f"metrics-tunnel:{key}": one if isinstance(one, str) else json.dumps(one)
-            for key, one in whole.items()
-        }
-        hidden = [key for key in config if key.partition(":")[2] in SECRETS and config[key]]
-        monkeypatch.setenv("PULUMI_CONFIG", json.dumps(config))
-        pulumi.runtime.set_all_config(config, [one for one in hidden if one.partition(":")[2] not in plain])
 
         async def run() -> Settings:
             return Settings(**await told(vars(load())))
 
-        return asyncio.run(run())
+        with configured(whole, secrets, plain):
+            return asyncio.run(run())
 
     return loaded
 
