@@ -10,17 +10,21 @@ import socket
 import subprocess
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import asyncssh
 import pulumi
 import pytest
 from hypothesis import given
+from hypothesis import settings as profile
 from hypothesis import strategies as some
 
+from components import rules
+from components.machine import Machine
 from stacks.models import Bastion, Exporter, Host, Scrape, Server, Ssh, Whole
 from tests.unit import harmless, reading
-from tests.unit.hostile import BAD, GOOD, NO_KEYS, SECRETS, VALUES, Case, cases, change, stack
+from tests.unit.hostile import BAD, GOOD, KEY, NO_KEYS, SECRETS, VALUES, Case, cases, change, stack
 
 _PIECE = 12
 
@@ -211,3 +215,48 @@ def test_the_values_that_were_made_are_of_both_kinds(record_testsuite_property: 
     for kind, count in _ended.items():
         record_testsuite_property(kind, count)
     assert min(_ended["accepted"], _ended["refused"]) > sum(_ended.values()) / 10
+
+
+_SUDO = """#!/bin/sh
+case $1 in
+-S) IFS= read -r line; printf %s "$line" >password ;;
+-n) shift; exec "$@" ;;
+esac
+"""
+
+
+@pytest.fixture(scope="session")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Give, for each shell, a folder where it is `sh` and `sudo` keeps the password that it is given."""
+    found = {}
+    for shell in harmless.SHELLS:
+        folder = found[shell] = tmp_path_factory.mktemp("machine")
+        for name, text in {"sudo": _SUDO, "sh": f'#!/bin/sh\nexec {shell} "$@"\n'}.items():
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o755)
+    return found
+
+
+@profile(max_examples=profile().max_examples // 5)
+@given(
+    some.sampled_from(harmless.SHELLS),
+    _LABEL.filter(lambda text: rules.password(text) == text),
+    some.binary(max_size=40),
+)
+def test_a_password_for_sudo_arrives_as_it_was_written_and_what_follows_it_too(
+    machines: dict[str, Path], shell: str, password: str, rest: bytes
+) -> None:
+    command = Machine("web1", {"address": "a", "host_key": KEY, "user": "deploy", "sudo_password": password}).command(
+        "cat"
+    )
+    folder = machines[shell]
+    done = subprocess.run(
+        ["sh", "-c", command],
+        input=password.encode() + b"\n" + rest,
+        stdout=subprocess.PIPE,
+        check=True,
+        cwd=folder,
+        env={"PATH": f"{folder}:/usr/bin:/bin"},
+    )
+    assert (folder / "password").read_bytes() == password.encode()
+    assert done.stdout == rest
