@@ -58,7 +58,8 @@ class Project:
         self.environment = tools.environment(found, self.home, folder / "backend")
         self.file = folder / "stacks" / f"Pulumi.{stack}.yaml"
         if not self.file.exists():
-            _copy(folder)
+            lay_program(folder)
+            (folder / ".venv").symlink_to(ROOT / ".venv")
             self.pulumi("stack", "init", stack)
 
     def settings(self, values: Mapping[str, Any]) -> None:
@@ -144,12 +145,11 @@ def machine(host: Host) -> dict[str, Any]:
     return {"address": host.address, "hostKey": host.host_key}
 
 
-def _copy(folder: Path) -> None:
-    """Lay the program beside the stack's file, as in a user's checkout."""
+def lay_program(folder: Path) -> None:
+    """Lay the program beside the stack's file, as in a user's checkout, over another version where one is there."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("Pulumi.yaml", "__main__.py"):
         shutil.copy(ROOT / name, folder / name)
     for name in ("components", "stacks"):
         ignored = shutil.ignore_patterns("__pycache__", "Pulumi.*.yaml")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored, dirs_exist_ok=True)
-    (folder / ".venv").symlink_to(ROOT / ".venv")

@@ -33,7 +33,13 @@ restore() {
   paths
   drop_unit
   # A stack of an earlier version has tunnels without a share in this.
-  case $(getent passwd $RUNS) in *"$GECOS"*) grep -qs . $D/metrics-tunnel-*.service || poll 5 "userdel $RUNS" || fail "cannot delete user $RUNS; see: ps -u $RUNS" ;; esac
+  case $(getent passwd $RUNS) in *"$GECOS"*) grep -qs . $D/metrics-tunnel-*.service || poll 5 gone || fail "cannot delete user $RUNS; see: ps -u $RUNS" ;; esac
+}
+
+# What a unit has started may outlive it where control groups do not work.
+gone() {
+  for P in $(find /proc -maxdepth 1 -user $RUNS); do kill "${P#/proc/}" || :; done
+  userdel $RUNS
 }
 
 present() {

@@ -1,0 +1,80 @@
+"""A stack that an earlier release applied is taken over by this one: nothing is replaced, no scrape is lost.
+
+`released` holds the programs of earlier releases, as a user's checkout had them; each release adds its own.
+"""
+
+import re
+import shutil
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from lab import layouts, picture
+from lab.campaign import scrapes
+from lab.hosts import Lab
+from lab.picture import Picture
+from lab.project import Plan, Project, lay_program, settings
+
+RELEASED = sorted((Path(__file__).parent / "released").glob("*.tar.xz"))
+HOSTS = ("web1", "web2")
+
+
+class Upgrade:
+    """What was seen while a release's stack was taken over, and after it was destroyed."""
+
+    def __init__(self, lab: Lab, program: Path) -> None:
+        server = lab.hosts["mon1"]
+        project = Project(lab.folder / program.stem)
+        shutil.rmtree(project.folder / "components")
+        with tarfile.open(program) as packed:
+            packed.extractall(project.folder, filter="data")
+        hosts = [lab.hosts[name] for name in HOSTS]
+        project.settings(settings(lab, [server], hosts, scrape={"interval": "1s"}))
+        clean = {name: picture.take(host) for name, host in lab.hosts.items()}
+        project.up()
+        times = {name: picture.times(host) for name, host in lab.hosts.items()}
+        began = time.time()
+        lay_program(project.folder)
+        self.plan: Plan = project.plan()
+        self.said = project.up().output.partition("Resources:")[2]
+        time.sleep(scrapes.STEADY)
+        self.samples = {name: scrapes.since(server, name, began) for name in HOSTS}
+        self.started = {name: _changed(times[name], picture.times(host)) for name, host in lab.hosts.items()}
+        self.quiet = project.plan()
+        project.destroy()
+        self.left = {name: picture.difference(clean[name], picture.take(host)) for name, host in lab.hosts.items()}
+
+
+def _changed(before: Picture, after: Picture) -> list[str]:
+    return [name for name, when in after.items() if not name.startswith("/") and before.get(name) != when]
+
+
+@pytest.fixture(scope="module", params=RELEASED, ids=[path.name.removesuffix(".tar.xz") for path in RELEASED])
+def upgrade(request: pytest.FixtureRequest, lab: Lab) -> Upgrade:
+    if not lab.hosts:
+        lab.add("mon1", layouts.SERVERS["comments"])
+        lab.add("web1", layouts.EXPORTERS["packaged-args"])
+        lab.add("web2", layouts.EXPORTERS["hand-made-listen"])
+        lab.boot()
+    return Upgrade(lab, request.param)
+
+
+def test_nothing_is_replaced_or_deleted(upgrade: Upgrade) -> None:
+    assert set(upgrade.plan.steps.values()) <= {"update", "create"}
+    assert upgrade.plan.steps["web1-ssh-tunnel"] == "update", "there is nothing to take over"
+    assert not re.search("replac|delet", upgrade.said)
+
+
+def test_no_scrape_is_lost_and_no_tunnel_or_exporter_restarts(upgrade: Upgrade) -> None:
+    for name in HOSTS:
+        assert len(upgrade.samples[name]) > scrapes.STEADY
+        assert all(sample.up for sample in upgrade.samples[name]), name
+        assert scrapes.missing(upgrade.samples[name]) == 0
+    assert upgrade.started == {"mon1": ["metrics-tunnels-watchdog.service"], "web1": [], "web2": []}
+
+
+def test_it_is_quiet_afterwards_and_destroy_restores(upgrade: Upgrade) -> None:
+    assert upgrade.quiet.code == 0
+    assert upgrade.left == {"mon1": [], "web1": [], "web2": []}
