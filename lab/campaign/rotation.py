@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
-import signal
-import subprocess
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab import hosts
 from lab.campaign import scrapes, tunnels
+from lab.campaign.engine import LOCKED, kill_after, unlock
 from lab.campaign.figures import Figure, count, few
 from lab.hosts import LabError, wait
 
@@ -31,7 +29,6 @@ RELEASES = {"web1": "bookworm", "web2": "trixie"}
 ROTATIONS = 20
 AFTERWARDS = 3
 """Seconds of scrapes that are looked at after a rotation, or after a kill."""
-LOCKED = 255
 _KEYS = "/etc/metrics-tunnel/keys"
 _OLD = "/root/old-key"
 _SSH = (
@@ -41,7 +38,6 @@ _SSH = (
 _SESSIONS = """for P in $(pgrep -u metrics-tunnel); do
   journalctl -b -qo cat _PID=$(awk '/^PPid/{print $2}' /proc/$P/status) | grep '^Accepted publickey' | tail -n 1
 done"""
-_DONE = ("created", "updated", "deleted")
 
 
 @dataclass(frozen=True)
@@ -121,60 +117,19 @@ def _lost(stack: Stack, began: float) -> int:
 
 
 def interrupt(stack: Stack, number: int, step: int) -> Interruption | None:
-    """Rotate to `number`, kill the engine after so many steps, then finish; None: there were no more steps.
-
-    Raises `LabError` where the stack is not locked by the kill, for then nothing was interrupted.
-    """
+    """Rotate to `number`, kill the engine after so many steps, then finish; None: there were no more steps."""
     began = time.time()
     stack.settings(rotation=number)
-    name = _kill_after(stack, step)
+    name = kill_after(stack.project, "up", step)
     if not name:
         return None
     time.sleep(AFTERWARDS)
     lost, carries, later = _lost(stack, began), all(_carried(tunnel) for tunnel in stack.tunnels), time.time()
     project = stack.project
-    if "pulumi cancel" not in project.up(codes=(1, LOCKED)).output:
-        raise LabError(f"after {name}: the stack is not locked")
-    project.pulumi("cancel", "--yes", "--stack", project.stack)
+    unlock(project)
     finished = project.up(codes=(0, 1, LOCKED)).code == 0 and project.plan().code == 0
     one_key = _has_one_key(stack, f"metrics-tunnel-{project.stack}-{stack.tunnels[0].server.name}-{number}")
     return Interruption(name, lost, carries, finished, one_key, _lost(stack, later))
-
-
-def _kill_after(stack: Stack, step: int) -> str:
-    """Start `up`, kill it and all that it started after so many steps, and return the last; nothing where it ended."""
-    project = stack.project
-    command = [
-        "pulumi",
-        "up",
-        "--yes",
-        "--skip-preview",
-        "--stack",
-        project.stack,
-        "--non-interactive",
-        "--color=never",
-    ]
-    with subprocess.Popen(
-        command,
-        cwd=project.folder,
-        env=project.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as engine:
-        done = 0
-        for line in engine.stdout or ():
-            match line.split():
-                case [_, "command:remote:Command", name, verb, *_] if verb in _DONE:
-                    done += 1
-                    if done == step:
-                        os.killpg(engine.pid, signal.SIGKILL)
-                        return f"{name} {verb}"
-    if engine.returncode:
-        raise LabError(f"pulumi up ended with {engine.returncode} after {done} steps")
-    return ""
 
 
 def _carried(tunnel: Tunnel) -> bool:

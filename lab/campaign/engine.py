@@ -1,0 +1,61 @@
+"""The engine, killed in the middle of its work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+from lab.hosts import LabError
+
+if TYPE_CHECKING:
+    from lab.project import Project
+
+LOCKED = 255
+_DONE = ("created", "updated", "deleted")
+
+
+def kill_after(project: Project, verb: str, step: int) -> str:
+    """Start `pulumi up` or `destroy`, kill it with all that it started after so many steps, and return the last.
+
+    Nothing where there were no more steps and it ended well. Raises `LabError` where it did not.
+    """
+    command = [
+        "pulumi",
+        verb,
+        "--yes",
+        "--skip-preview",
+        "--stack",
+        project.stack,
+        "--non-interactive",
+        "--color=never",
+    ]
+    with subprocess.Popen(
+        command,
+        cwd=project.folder,
+        env=project.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as engine:
+        done = 0
+        for line in engine.stdout or ():
+            match line.split():
+                case [_, "command:remote:Command", name, what, *_] if what in _DONE:
+                    done += 1
+                    if done == step:
+                        os.killpg(engine.pid, signal.SIGKILL)
+                        return f"{name} {what}"
+    if engine.returncode:
+        raise LabError(f"pulumi {verb} ended with {engine.returncode} after {done} steps")
+    return ""
+
+
+def unlock(project: Project) -> None:
+    """Do what a user does after a kill. Raises `LabError` where the stack is not locked: then nothing was killed."""
+    if "pulumi cancel" not in project.up(codes=(1, LOCKED)).output:
+        raise LabError("after a kill the stack is not locked")
+    project.pulumi("cancel", "--yes", "--stack", project.stack)
