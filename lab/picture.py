@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -63,7 +64,11 @@ def times(host: Host) -> Picture:
 
 
 def _tree(root: Path, folder: str) -> Picture:
-    return {f"/{path.relative_to(root)}": _entry(path) for path in _paths(root, folder)}
+    seen = {}
+    for path in _paths(root, folder):
+        with contextlib.suppress(FileNotFoundError):  # a script at work moves its files
+            seen[f"/{path.relative_to(root)}"] = _entry(path)
+    return seen
 
 
 def _paths(root: Path, folder: str) -> list[Path]:
