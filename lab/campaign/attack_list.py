@@ -302,7 +302,7 @@ def got_through(attack: Attack, thief: Thief) -> bool:
     """Try one. That the far side refuses is what the clients raise."""
     try:
         return attack(thief)
-    except (paramiko.SSHException, EOFError, OSError):
+    except (paramiko.SSHException, paramiko.SFTPError, EOFError, OSError):
         return False
 
 

@@ -102,10 +102,12 @@ class Thief:
             _served(bait),
         ):
             os.environ |= {"SSH_AUTH_SOCK": agent, "DISPLAY": "127.0.0.1:0"}
-            until(lambda: Path(agent).exists() or None)
-            subprocess.run(["ssh-add", "-q", self.other_key], check=True)
-            yield
-            process.terminate()
+            try:
+                until(lambda: Path(agent).exists() or None)
+                subprocess.run(["ssh-add", "-q", self.other_key], check=True)
+                yield
+            finally:
+                process.terminate()
 
     def command(self, *words: str, client: str = "ssh", key: str = "") -> list[str]:
         """Return a client's command line with the stolen key, or another one."""
