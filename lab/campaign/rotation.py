@@ -147,8 +147,8 @@ def _has_one_key(stack: Stack, name: str) -> bool:
 
 def _has_key(tunnel: Tunnel, name: str, public: str) -> bool:
     lines = tunnel.host.run("cat /etc/ssh/authorized_keys.d/metrics-tunnel").splitlines()
-    unit = tunnel.server.run(f"systemctl show -p LoadCredential {tunnel.unit}")
-    return len(lines) == 1 and public in lines[0].split() and f"{_KEYS}/{name} " in f"{unit} ".replace("\n", " ")
+    unit = tunnel.server.run(f"systemctl cat {tunnel.unit}").splitlines()
+    return len(lines) == 1 and public in lines[0].split() and f"LoadCredential=key:{_KEYS}/{name}" in unit
 
 
 def measure(folder: Path, tell: Tell) -> list[Figure]:
