@@ -15,7 +15,7 @@ preflight() {
   case $(getent passwd $LOGIN) in '' | *"$GECOS"*) ;; *) fail "user $LOGIN is there and not ours; rename it" ;; esac
   [ ! -s $CONF ] || [ -d $RECEIPT ] || grep -q metrics-tunnel $CONF || fail "$CONF is not ours; move it away"
   listened "$(grep -s " $ID\$" $KEYS)"
-  W=$(sshd -t 2>&1) || fail "sshd's configuration is invalid already, mend it: $W"
+  test_sshd
   P=$(effective || :)
   ! W=$(echo "$P" | grep -x 'disableforwarding yes\|pubkeyauthentication no') || fail "sshd has '$W'; take that out of its configuration"
   W=$(echo "$P" | keeps_out)
@@ -76,8 +76,10 @@ ClientAliveCountMax 3
 Match all"
 }
 
+test_sshd() { W=$(sshd -t 2>&1) || fail "sshd's configuration is invalid, mend it: $W"; }
+
 reload_sshd() {
-  W=$(sshd -t 2>&1) || fail "sshd refuses its configuration, mend it: $W"
+  test_sshd
   # One that got its socket from systemd cannot open it again: it is restarted, which ends no session.
   R=reload
   ! systemctl is-active -q ssh.socket || R=restart

@@ -12,8 +12,7 @@ find_exporter() {
   *docker-proxy*) foreign ;;
   *pid=*) N=$(unit_of ${P%%,*}) ;;
   esac
-  U=$(closed)
-  U=${SERVICE:-${U##*/}}
+  U=${SERVICE:-$(closed)}
   if [ -z "$U" ]; then
     [ -n "$W" ] || fail "nothing listens on port $PORT; start the exporter, or give its port"
     [ -n "$N" ] || foreign
@@ -31,7 +30,7 @@ closed() {
   {
     find $D/$(kept unit).d/zz-metrics-tunnel.conf 2>/dev/null || :
     grep -ls ":$PORT'" $D/*.service.d/zz-metrics-tunnel.conf
-  } | sed 's/\.d\/[^/]*$//' | sort -u
+  } | sed 's/\.d\/[^/]*$//;s/.*\///' | sort -u
 }
 
 listeners() { ss -Hltnp "sport = :$PORT"; }
@@ -97,7 +96,7 @@ undo() {
 
 # Where an earlier run took the drop-in away and came no further, the unit of the receipt still has to be told.
 restore() {
-  for U in $({ kept unit && closed; } | sed 's/.*\///' | sort -u); do
+  for U in $({ kept unit && closed; } | sort -u); do
     D=/etc/systemd/system/$U.d
     rm -f $D/zz-metrics-tunnel.conf
     rmdir $D 2>/dev/null || :

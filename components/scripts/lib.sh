@@ -58,7 +58,7 @@ lock() { flock -w 60 9 || fail "another run holds the lock ($(cat $L)); wait and
 able() {
   set -- $(systemctl --version) 0 0
   V=${2%%[!0-9]*}
-  [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ] && [ $V -ge 247 ] || fail "needs root and a running systemd from version 247 on; log in as root or with sudo"
+  [ $(id -u) = 0 ] && [ -d /run/systemd/system ] && [ $V -ge 247 ] || fail "needs root and a running systemd >= 247; log in as root or with sudo"
 }
 
 # Ends with a text that says what to do; finish puts back what was changed and prints it.

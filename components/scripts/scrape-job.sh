@@ -91,7 +91,7 @@ without_unknown() {
 # Puts the candidate in place, which promtool must like, and waits until Prometheus has read it.
 swap() {
   valid "$N" || fail "promtool refuses our change: $W"
-  cmp -s "$N" "$CONFIG" || mv -f "$N" "$CONFIG"
+  cmp -s "$N" "$CONFIG" || mv -f "$N" "$CONFIG" || fail "cannot replace $CONFIG; if it is a mount of its own, mount its folder instead"
   label "$CONFIG"
   START=$(date +%s)
   kill -HUP $PID

@@ -34,7 +34,10 @@ class Interruption:
 
 
 class Stack:
-    """A server and a host, not applied yet, and pictures of them without and with the stack."""
+    """A server and a host, not applied yet, and pictures of them without and with the stack.
+
+    Its tunnels' key is the user's own, for another one each time would make other files.
+    """
 
     def __init__(self, lab: Lab) -> None:
         server = lab.add("mon1", layouts.SERVERS["comments"])
@@ -43,6 +46,8 @@ class Stack:
         self.lab = lab
         self.project = Project(lab.folder / "project")
         self.project.settings(settings(lab, [server], [host]))
+        # As good as any key; hosts let it in for the tunnel user alone.
+        self.project.secret("tunnelPrivateKey", lab.key.read_text())
         self.without = self.pictures()
         self.project.up()
         self.applied = self.pictures()
@@ -72,14 +77,14 @@ class Stack:
         return Interruption(name, self._mixed(seen), converged, left) if name else None
 
     def _mixed(self, seen: dict[str, Picture]) -> list[str]:
-        """Return files that are neither as without the stack nor as with it; keys and receipts differ each time."""
+        """Return files that are neither as without the stack nor as with it; receipts differ each time."""
         return [
             f"{machine}:{path}"
             for machine, now in seen.items()
             for path, what in now.items()
             if path.startswith("/")
             and ".mt-" not in path  # a script that is still at work
-            and not path.startswith(("/etc/metrics-tunnel/", "/var/lib/metrics-tunnel/", "/etc/ssh/authorized_keys.d/"))
+            and not path.startswith("/var/lib/metrics-tunnel/")
             and what not in (self.without[machine].get(path), self.applied[machine].get(path))
         ]
 

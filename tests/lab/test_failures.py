@@ -62,7 +62,7 @@ FORESEEN = {
     "none": r"none exporter-9100: .*nothing listens on port 9100; start the exporter",
     "closed": r"closed authorized-key.*disableforwarding yes.*take that out",
     "listed": r"listed authorized-key.*user metrics-tunnel out by allowusers; mend that",
-    "nosysd": r"nosysd authorized-key.*a running systemd from version 247 on; log in",
+    "nosysd": r"nosysd authorized-key.*a running systemd >= 247; log in",
     "nosudo": r"nosudo: cannot look at it .*sudo.*; set sudoPassword",
     "badkey": r"badkey: cannot look at it .*[Hh]ost key.*; compare the key with",
     "gone": r"gone: cannot look at it .*; check address, port and firewall",

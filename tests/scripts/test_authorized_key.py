@@ -171,7 +171,7 @@ def test_a_user_that_cannot_be_deleted_fails_the_removal_and_running_again_ends_
         (
             "etc/ssh/sshd_config.d/99.conf",
             "Broken\n",
-            "sshd's configuration is invalid already, mend it: Bad configuration option",
+            "sshd's configuration is invalid, mend it: Bad configuration option",
         ),
         ("etc/ssh/sshd_config", "DisableForwarding yes\n", "sshd has 'disableforwarding yes'; take that out"),
         ("etc/ssh/sshd_config", "PubkeyAuthentication no\n", "sshd has 'pubkeyauthentication no'; take that out"),
@@ -196,7 +196,7 @@ def test_a_drop_in_that_sshd_refuses_is_taken_back_with_line_and_user(machine: S
     before = machine.state("etc")
     done = machine.apply(KEY)
     assert done.code == 3
-    assert "sshd refuses its configuration, mend it: no such option; its old state is restored" in done.err
+    assert "sshd's configuration is invalid, mend it: no such option; its old state is restored" in done.err
     assert machine.state("etc") == before
 
 

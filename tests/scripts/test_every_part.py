@@ -207,7 +207,7 @@ def test_an_error_is_one_line_that_names_machine_and_part(name: str, machine: Sa
     foreseen = machine.look(parts()[name], where(name)).refusals
     done = machine.apply(parts()[name])
     assert done.code == 3
-    assert foreseen == ["needs root and a running systemd from version 247 on; log in as root or with sudo"]
+    assert foreseen == ["needs root and a running systemd >= 247; log in as root or with sudo"]
     assert done.err == f"{where(name)} {parts()[name].receipt}: {foreseen[0]}\n"
     assert not receipt(machine, name).exists()
 
@@ -247,7 +247,7 @@ def test_a_systemd_that_is_too_old_is_refused_before_anything_changes(name: str,
     machine.write("fake/systemd", "246")
     refused = machine.apply(parts()[name])
     assert refused.code == 3
-    assert "needs root and a running systemd from version 247 on" in refused.err
+    assert "needs root and a running systemd >= 247" in refused.err
     assert machine.state() == before
     machine.write("fake/systemd", "247")
     assert machine.apply(parts()[name]).code == 0
