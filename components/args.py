@@ -75,6 +75,8 @@ class PrometheusServerArgs(TypedDict, total=False):
     """Prometheus duration, 5s where it is left out."""
     scrape_timeout: str
     """Prometheus duration no longer than the interval, 5s where it is left out."""
+    sample_limit: int
+    """Samples that one scrape may bring, 15000 where it is left out."""
     private_key: pulumi.Input[str]
     """The tunnels' own private key text instead of one made on the server; a secret."""
     rotation: int

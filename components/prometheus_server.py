@@ -7,7 +7,7 @@ from .keypair import desired as keypair_desired
 from .keypair import fingerprint, keypair, told
 from .machine import Machine
 from .part import make
-from .scrape_job import scrape_job
+from .scrape_job import SAMPLES, scrape_job
 from .tunnel_watchdog import tunnel_watchdog
 
 
@@ -31,7 +31,8 @@ class PrometheusServer(pulumi.ComponentResource):
         pair = make(keypair(self.machine, self.rotation, args.get("private_key")), self, [])
         self.watchdog = make(tunnel_watchdog(self.machine), self, [])
         self.interval = args.get("scrape_interval", "5s")
-        job = scrape_job(self.machine, self.interval, args.get("scrape_timeout", "5s"), self.where)
+        samples = int(args.get("sample_limit", SAMPLES))
+        job = scrape_job(self.machine, self.interval, args.get("scrape_timeout", "5s"), samples, self.where)
         self.job = make(job, self, [])
         # The public half of a user's own private key is no secret.
         self.public_key = pulumi.Output.unsecret(pair.stdout).apply(self._made)

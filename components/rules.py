@@ -73,6 +73,13 @@ def rotation(value: int) -> int:
     return value
 
 
+def sample_limit(value: int) -> int:
+    """Return how many samples a scrape may bring."""
+    if not 1 <= value <= 10000000:  # noqa: PLR2004 - the bound that the error names
+        raise ValueError("is no limit of samples; use a whole number from 1 to 10000000")
+    return value
+
+
 def user(value: str) -> str:
     """Return a login name."""
     if not _USER.fullmatch(value):

@@ -5,6 +5,8 @@ import pulumi
 from .machine import Machine
 from .part import Part
 
+SAMPLES = 15000
+"""What one scrape may bring at most, unless the settings say otherwise: a large node exporter has some thousands."""
 _JOB = """\
 - job_name: {job}
   scrape_interval: {interval}
@@ -12,7 +14,7 @@ _JOB = """\
   honor_labels: false
   honor_timestamps: false
   follow_redirects: false
-  sample_limit: 50000
+  sample_limit: {samples}
   body_size_limit: 32MB
   label_limit: 64
   label_value_length_limit: 4096
@@ -30,19 +32,20 @@ def targets_folder(stack: str) -> str:
     return f"/etc/metrics-tunnel/targets/{stack}"
 
 
-def desired(stack: str, interval: str, timeout: str) -> dict[str, str]:
+def desired(stack: str, interval: str, timeout: str, samples: int = SAMPLES) -> dict[str, str]:
     """Return the block's items for `scrape_configs`, not indented, and what it is called."""
-    block = _JOB.format(job=job_name(stack), interval=interval, timeout=timeout, targets=targets_folder(stack))
-    return {"JOB": job_name(stack), "BLOCK": block}
+    job, targets = job_name(stack), targets_folder(stack)
+    block = _JOB.format(job=job, interval=interval, timeout=timeout, samples=samples, targets=targets)
+    return {"JOB": job, "BLOCK": block}
 
 
-def scrape_job(machine: Machine, interval: str, timeout: str, where: dict[str, str]) -> Part:
+def scrape_job(machine: Machine, interval: str, timeout: str, samples: int, where: dict[str, str]) -> Part:
     """Describe the job's block; `where` says CONFIG, SERVICE and URL of Prometheus, empty where they are found."""
     return Part(
         name=f"{machine.name}-scrape-job",
         receipt=f"scrape-job-{pulumi.get_stack()}",
         script="scrape-job",
         machine=machine,
-        values={**desired(pulumi.get_stack(), interval, timeout), **where},
+        values={**desired(pulumi.get_stack(), interval, timeout, samples), **where},
         late={},
     )

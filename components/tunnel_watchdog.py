@@ -7,7 +7,7 @@ looks, 7 seconds apart, hangs. The unit's user is the tunnels': it can end them 
 from .machine import Machine
 from .part import Part
 
-_UNIT = """\
+UNIT = """\
 # Managed by metrics-tunnel
 [Unit]
 Description=Ends SSH tunnels that hang
@@ -30,6 +30,6 @@ def tunnel_watchdog(server: Machine) -> Part:
         receipt="tunnel-watchdog",
         script="tunnel-watchdog",
         machine=server,
-        values={"UNIT_FILE": _UNIT},
+        values={"UNIT_FILE": UNIT},
         late={},
     )

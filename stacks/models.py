@@ -91,6 +91,7 @@ class Scrape(_Model):
     job: Job = "node"
     interval: Annotated[str, AfterValidator(rules.interval)] = "5s"
     timeout: Annotated[str, AfterValidator(rules.duration)] | None = None
+    sample_limit: Annotated[int, AfterValidator(rules.sample_limit)] | None = Field(None, alias="sampleLimit")
 
 
 class Whole(_Model):
@@ -99,7 +100,7 @@ class Whole(_Model):
     prometheus: dict[Name, Server] = Field(min_length=1)
     hosts: dict[Name, Host] = {}
     ssh: Ssh = Ssh(privateKeyPath=None)
-    scrape: Scrape = Scrape()
+    scrape: Scrape = Scrape(sampleLimit=None)
     rotation: Annotated[int, AfterValidator(rules.rotation)] = 1
     detect_drift: bool = Field(default=True, alias="detectDrift")
 

@@ -125,6 +125,8 @@ def _server(whole: Whole, server: Server, login: Credentials) -> PrometheusServe
         "scrape_interval": interval,
         "scrape_timeout": whole.scrape.timeout or min(interval, _TIMEOUT, key=rules.milliseconds),
     }
+    if whole.scrape.sample_limit is not None:
+        args["sample_limit"] = whole.scrape.sample_limit
     if login.tunnel_private_key is not None:
         args["private_key"] = login.tunnel_private_key
     return cast("PrometheusServerArgs", args)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BELOW, ABOVE = 49_000, 60_000
+BELOW, ABOVE = 14_000, 20_000
 """Samples in a body that is just let in, and in one that is not."""
 BIG = 100_000_000
 BANNER = 8_000_000

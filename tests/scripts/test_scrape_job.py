@@ -40,7 +40,7 @@ scrape_configs:
     honor_labels: false
     honor_timestamps: false
     follow_redirects: false
-    sample_limit: 50000
+    sample_limit: 15000
     body_size_limit: 32MB
     label_limit: 64
     label_value_length_limit: 4096
@@ -209,7 +209,7 @@ def test_a_job_that_promtool_refuses_never_reaches_the_configuration(machine: Sa
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("sample_limit: 50000", "sample_limit: 0", "was edited"),
+        ("sample_limit: 15000", "sample_limit: 0", "was edited"),
         ("metrics-tunnel test\n", "metrics-tunnel gone\n", "is missing from /etc/prometheus/prometheus.yml"),
     ],
 )

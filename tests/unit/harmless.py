@@ -15,12 +15,22 @@ import asyncssh
 import yaml
 
 from components import rules
+from components.tunnel_watchdog import UNIT
 from tests.mocked import Deployment, Resource, public_key
 
 SHELLS = ("dash", "bash --posix", "busybox sh")
 _NAMED = re.compile(r"^([A-Z][A-Z0-9_]*)=", re.MULTILINE)
 _MATCHER = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)=("(?:[^"\\]|\\["\\])*")')
-_KINDS = ("keypair", "scrape-job", "authorized-key", "login-key", "ssh-tunnel", "scrape-config", "exporter")
+_KINDS = (
+    "keypair",
+    "tunnel-watchdog",
+    "scrape-job",
+    "authorized-key",
+    "login-key",
+    "ssh-tunnel",
+    "scrape-config",
+    "exporter",
+)
 _ON_HOST = {"authorized-key", "login-key", "exporter"}
 _LAST = 'main "$@" </dev/null\n'
 _SUDO = """sh -c 'IFS= read -r p; printf "%s\\n" "$p" | sudo -S -p "" -v && sudo -n {}'"""
@@ -83,7 +93,7 @@ class _Part:
 
     def __init__(self, settings: Mapping[str, Any], secrets: Mapping[str, str], values: Mapping[str, str]) -> None:
         self.settings, self.secrets, self.values = settings, secrets, values
-        (self.kind,) = [one for one in _KINDS if values["PART"].startswith(f"{one}-")]
+        (self.kind,) = [one for one in _KINDS if f"{values['PART']}-".startswith(f"{one}-")]
         servers, hosts, self.scrape = settings["prometheus"], settings.get("hosts", {}), settings.get("scrape", {})
         machine = values["MACHINE"]
         on_host = self.kind in _ON_HOST
@@ -129,6 +139,9 @@ class _Part:
         assert values["COMMENT"] == self.key
         assert values["PRIVATE_KEY"] == self.secrets["tunnelPrivateKey"]
 
+    def tunnel_watchdog(self, values: Mapping[str, str]) -> None:
+        assert values["UNIT_FILE"] == UNIT
+
     def scrape_job(self, values: Mapping[str, str]) -> None:
         interval = self.scrape.get("interval", "5s")
         (job,) = yaml.safe_load(values["BLOCK"])
@@ -138,8 +151,9 @@ class _Part:
             "scrape_interval": interval,
             "scrape_timeout": timeout,
             "honor_labels": False,
+            "honor_timestamps": False,
             "follow_redirects": False,
-            "sample_limit": 50000,
+            "sample_limit": self.scrape.get("sampleLimit", 15000),
             "body_size_limit": "32MB",
             "label_limit": 64,
             "label_value_length_limit": 4096,

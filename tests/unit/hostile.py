@@ -261,6 +261,7 @@ BAD: dict[str, list[Any]] = {
             "9999999s",
         ),
     ],
+    "scrape.sampleLimit": [*(one for one in NO_NUMBER if one is not None), 0, -1, 10000001],
     "scrape.timeout": [*HOSTILE, *NO_TEXT, "0ms", "6s", "1m", "5", "5000"],
 }
 # What every machine has.
@@ -376,6 +377,7 @@ GOOD: list[tuple[str, str, list[Any]]] = [
     ("scrape.job", "hosts web1 exporters node job", ["node", "node exporter", "a"]),
     ("scrape.interval", "servers mon1 scrape_interval", ["1s", "15s", "1m30s", "1500ms", "1h", "60m"]),
     ("scrape.timeout", "servers mon1 scrape_timeout", ["5s", "1ms", "4s999ms"]),
+    ("scrape.sampleLimit", "servers mon1 sample_limit", [1, 15000, 10000000]),
 ]
 
 

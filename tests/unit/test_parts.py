@@ -39,7 +39,7 @@ BLOCK = """\
   honor_labels: false
   honor_timestamps: false
   follow_redirects: false
-  sample_limit: 50000
+  sample_limit: 15000
   body_size_limit: 32MB
   label_limit: 64
   label_value_length_limit: 4096

@@ -250,7 +250,7 @@ def hosts(**given: dict[str, Any]) -> dict[str, Any]:
             hosts(a={"exporters": {"x": {"port": 1, "zzz": 1}}}),
             "hosts.a.exporters.x.zzz: is not a setting; known here are port, unit, job, path, listen",
         ),
-        ({"scrape": {"zzz": 1}}, "scrape.zzz: is not a setting; known here are job, interval, timeout"),
+        ({"scrape": {"zzz": 1}}, "scrape.zzz: is not a setting; known here are job, interval, timeout, sampleLimit"),
         (
             hosts(a={"port": "22"}),
             "hosts.a.port: '22' is not a whole number; write such as 22, without quotes",
