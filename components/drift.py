@@ -119,6 +119,8 @@ def _remedy(error: Exception) -> str:
         return "check user and key with ssh"
     if "sudo:" in str(error):
         return "set sudoPassword, or allow the user NOPASSWD"
+    if str(error).startswith("exit "):
+        return "check with ssh what the user's login shell does"
     return "check address, port and firewall with ssh"
 
 

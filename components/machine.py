@@ -105,7 +105,8 @@ async def _run(plain: Mapping[str, Any], tunnel: asyncssh.SSHClientConnection | 
 
 def _answer(status: int | None, out: str, err: str) -> str:
     if status != 0:
-        raise OSError(f"exit {status}: {' '.join(err.split())[-300:]}")
+        # A login shell that lets nobody work says so on standard output.
+        raise OSError(f"exit {status}: {' '.join((err.strip() or out).split())[-300:]}")
     return out
 
 

@@ -1,5 +1,7 @@
 """A stack that changes: machines go, keys rotate, receipts are lost, hands edit meanwhile."""
 
+import re
+
 import pytest
 
 from lab import layouts, picture
@@ -109,7 +111,7 @@ def test_an_abandoned_host_is_forgotten_without_contacting_it(
     assert "metrics-tunnel" in lab.hosts["web3"].run("ls /etc/ssh/authorized_keys.d")
 
 
-def test_destroy_restores_without_receipts_and_keeps_what_hands_edited_meanwhile(
+def test_destroy_names_a_machine_that_is_away_restores_without_receipts_and_keeps_what_hands_edited_meanwhile(
     lab: Lab, project: Project, before: dict[str, Picture]
 ) -> None:
     comment = "# looked at by ops"
@@ -117,6 +119,11 @@ def test_destroy_restores_without_receipts_and_keeps_what_hands_edited_meanwhile
     lab.hosts["web1"].run("rm -r /var/lib/metrics-tunnel/exporter-9100")
     lab.hosts["mon2"].run("rm -r /var/lib/metrics-tunnel")
     lab.hosts["web2"].run("rm -r /var/lib/metrics-tunnel")
+    lab.hosts["web2"].unplug()
+    failed = project.destroy(codes=(1, 255)).output
+    lab.hosts["web2"].plug()
+    assert re.search(r"web2-exporter-node\S* .*deleting failed", failed), failed
+    assert f"dial tcp {lab.hosts['web2'].address}:22" in failed
     project.destroy()
     for name in ("mon2", "web1", "web2"):
         assert picture.difference(before[name], picture.take(lab.hosts[name])) == []

@@ -32,6 +32,17 @@ def no_sudo(tree: Path) -> None:
     (tree / "etc/sudoers.d/deploy").unlink()
 
 
+def no_shell(tree: Path) -> None:
+    users = tree / "etc/passwd"
+    users.write_text(re.sub(r"^(deploy:.*:).*$", r"\1/usr/sbin/nologin", users.read_text(), flags=re.MULTILINE))
+
+
+def same_job(tree: Path) -> None:
+    layouts.SERVERS["comments"](tree)
+    with (tree / "etc/prometheus/prometheus.yml").open("a") as file:
+        file.write("  - job_name: metrics-tunnel-lab\n")
+
+
 TROUBLE = {
     "docker": layouts.EXPORTERS["docker-like"],
     "socket": layouts.EXPORTERS["socket-activated"],
@@ -44,9 +55,47 @@ TROUBLE = {
     "full": layouts.EXPORTERS["packaged"],
     "locked": layouts.EXPORTERS["packaged"],
     "picky": picky,
+    "noshell": no_shell,
+    "badsshd": layouts.EXPORTERS["packaged"],
+    "oldsysd": layouts.EXPORTERS["packaged"],
+    "readonly": layouts.EXPORTERS["packaged"],
+    "nospace": layouts.EXPORTERS["packaged"],
+    "noinode": layouts.EXPORTERS["packaged"],
     "taken": layouts.EXPORTERS["packaged"],
 }
+SERVERS = {
+    "mon": layouts.SERVERS["comments"],
+    "invalid": layouts.SERVERS["comments"],
+    "nopromt": layouts.SERVERS["comments"],
+    "bound": layouts.SERVERS["comments"],
+    "frozen": layouts.SERVERS["comments"],
+    "immut": layouts.SERVERS["comments"],
+    "samejob": same_job,
+}
+_PROMETHEUS_YML = "/etc/prometheus/prometheus.yml"
+_OLD_SYSTEMD = """#!/bin/sh
+[ "$1" != --version ] || { echo "systemd 246 (246.6)"; exit; }
+exec /usr/bin/systemctl "$@"
+"""
+
+
+def _small_etc_ssh(options: str, fill: str) -> str:
+    """Return what lays a small file system over /etc/ssh and fills it up."""
+    mount = (
+        f"cp -a /etc/ssh /root/kept; mount -t tmpfs -o mode=755,{options} none /etc/ssh; cp -a /root/kept/. /etc/ssh"
+    )
+    return f"{mount}; rm -r /root/kept; {fill}"
+
+
 AFTER_BOOT = {
+    "badsshd": "echo Nonsense yes >>/etc/ssh/sshd_config",
+    "oldsysd": f"printf %s '{_OLD_SYSTEMD}' >/usr/local/bin/systemctl; chmod 755 /usr/local/bin/systemctl",
+    "readonly": "mount --bind /etc/ssh /etc/ssh; mount -o remount,bind,ro /etc/ssh",
+    "nospace": _small_etc_ssh("size=1m", "dd if=/dev/zero of=/etc/ssh/filler bs=1k 2>/dev/null || :"),
+    "noinode": _small_etc_ssh("nr_inodes=40", "for i in $(seq 50); do : >/etc/ssh/$i || break; done 2>/dev/null"),
+    "bound": f"mount --bind {_PROMETHEUS_YML} {_PROMETHEUS_YML}",
+    "frozen": "kill -STOP $(systemctl show -p MainPID --value prometheus)",
+    "immut": f"chattr +i {_PROMETHEUS_YML}",
     "nosysd": "mount -t tmpfs none /run/systemd",
     "full": "mkdir /var/lib/metrics-tunnel; mount -t tmpfs -o size=4k none /var/lib/metrics-tunnel; "
     "dd if=/dev/zero of=/var/lib/metrics-tunnel/filler bs=1k 2>/dev/null || :",
@@ -54,6 +103,12 @@ AFTER_BOOT = {
     "invalid": "echo 'nonsense: [' >>/etc/prometheus/prometheus.yml",
     "nopromt": "chmod 0 /usr/bin/promtool",
     "mon": "systemd-run -q --unit squatter prometheus-node-exporter --web.listen-address=127.0.0.1:7080",
+}
+AT_LAST = {
+    "full": "umount /var/lib/metrics-tunnel; rmdir /var/lib/metrics-tunnel",
+    "frozen": "kill -CONT $(systemctl show -p MainPID --value prometheus)",
+    "bound": f"umount {_PROMETHEUS_YML}",
+    "immut": f"chattr -i {_PROMETHEUS_YML}",
 }
 # Said by the first preview already, with the remedy.
 FORESEEN = {
@@ -65,6 +120,11 @@ FORESEEN = {
     "nosysd": r"nosysd authorized-key.*a running systemd >= 247; log in",
     "nosudo": r"nosudo: cannot look at it .*sudo.*; set sudoPassword",
     "badkey": r"badkey: cannot look at it .*[Hh]ost key.*; compare the key with",
+    "noshell": r"noshell: cannot look at it .*not available.*; check with ssh what the user's login shell",
+    "badsshd": r"badsshd authorized-key.*sshd's configuration is invalid, mend it: .*Nonsense",
+    "oldsysd": r"oldsysd authorized-key.*a running systemd >= 247; log in",
+    "frozen": r"frozen scrape-job.*Prometheus does not answer on http://\S+; give url",
+    "samejob": r"samejob scrape-job.*the job metrics-tunnel-lab has lost its marks; delete that job",
     "gone": r"gone: cannot look at it .*; check address, port and firewall",
     "invalid": r"invalid scrape-job.*prometheus.yml is invalid, mend it",
     "nopromt": r"nopromt scrape-job.*no promtool.*install it",
@@ -87,6 +147,16 @@ SAID = {
     "invalid": FORESEEN["invalid"],
     "nopromt": FORESEEN["nopromt"],
     "taken": FORESEEN["taken"],
+    "noshell": r"account is currently not available",
+    "badsshd": FORESEEN["badsshd"],
+    "oldsysd": FORESEEN["oldsysd"],
+    "frozen": FORESEEN["frozen"],
+    "samejob": FORESEEN["samejob"],
+    "readonly": r"Read-only file system\s+readonly authorized-key.*run again; its old state is restored",
+    "nospace": r"nospace authorized-key.*cannot write \S+; see: df -h, mount; its old state is restored",
+    "noinode": r"(No space left on device\s+)noinode authorized-key.*; its old state is restored",
+    "bound": r"bound scrape-job.*cannot replace \S+; if it is a mount of its own, mount its folder",
+    "immut": r"Operation not permitted\s+immut scrape-job.*cannot replace \S+;",
 }
 
 
@@ -104,13 +174,13 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def seen(lab: Lab, project: Project) -> Seen:
-    servers = [lab.add(name, layouts.SERVERS["comments"]) for name in ("mon", "invalid", "nopromt")]
+    servers = [lab.add(name, layout) for name, layout in SERVERS.items()]
     hosts = [lab.add(name, layout) for name, layout in TROUBLE.items()]
     lab.boot()
     for name, command in AFTER_BOOT.items():
         lab.hosts[name].run(command)
     given = {host.name: {**machine(host), "servers": ["mon"]} for host in hosts}
-    given["nosudo"]["user"] = "deploy"
+    given["nosudo"]["user"] = given["noshell"]["user"] = "deploy"
     given["badkey"]["hostKey"] = servers[0].host_key
     given["gone"] = {"address": f"{lab.network}.251", "hostKey": servers[0].host_key, "servers": ["mon"]}
     given["taken"]["listen"] = "127.0.0.1:7080"
@@ -120,7 +190,7 @@ def seen(lab: Lab, project: Project) -> Seen:
     up = project.up("--continue-on-error", codes=(1, 255))
     after = {name: picture.take(host) for name, host in lab.hosts.items() if name != "nosysd"}
     answers = lab.hosts["picky"].get(9100)
-    for name, command in {"full": "umount /var/lib/metrics-tunnel; rmdir /var/lib/metrics-tunnel"}.items():
+    for name, command in AT_LAST.items():
         lab.hosts[name].run(command)
     project.destroy()
     at_last = {name: picture.take(host) for name, host in lab.hosts.items() if name != "nosysd"}
@@ -137,14 +207,17 @@ def test_up_tells(name: str, seen: Seen) -> None:
     assert re.search(SAID[name], seen.up.output), seen.up.output
 
 
-@pytest.mark.parametrize("name", ["invalid", "nopromt"])
+@pytest.mark.parametrize("name", sorted({*SERVERS} - {"mon"}))
 def test_a_refused_configuration_is_not_written(name: str, seen: Seen) -> None:
     left = picture.difference(seen.before[name], seen.after[name])
-    assert left, "the server's key was made"
-    assert not [line for line in left if not re.match("/etc/metrics-tunnel|/var/lib/metrics-tunnel", line)]
+    assert [line for line in left if line.startswith("/etc/metrics-tunnel/keys/")], "the server's key was made"
+    assert not [line for line in left if line.startswith("/etc/prometheus")]
 
 
-@pytest.mark.parametrize("name", ["closed", "listed", "nosudo", "badkey", "full", "locked"])
+_REFUSED = {"closed", "listed", "nosudo", "badkey", "full", "locked", "noshell", "badsshd", "oldsysd", "readonly"}
+
+
+@pytest.mark.parametrize("name", sorted(_REFUSED | {"nospace", "noinode"}))
 def test_a_refused_machine_is_as_it_was(name: str, seen: Seen) -> None:
     assert picture.difference(seen.before[name], seen.after[name]) == []
 
@@ -160,6 +233,6 @@ def test_an_exporter_that_did_not_come_back_answers_as_before(seen: Seen) -> Non
     assert "node_" in seen.answers
 
 
-@pytest.mark.parametrize("name", sorted({*TROUBLE, "mon"} - {"nosysd", "full"}))
+@pytest.mark.parametrize("name", sorted({*TROUBLE, *SERVERS} - {"nosysd", "full"}))
 def test_destroy_after_it_leaves_every_machine_as_it_was(name: str, seen: Seen) -> None:
     assert picture.difference(seen.before[name], seen.at_last[name]) == []

@@ -307,3 +307,8 @@ def test_a_machine_that_ends_before_it_has_read_all_is_told_by_its_own_words(mon
     monkeypatch.setattr(asyncssh.SSHClientChannel, "write_eof", closed)
     with pytest.raises(OSError, match="exit 1: sudo: a password is required"):
         ask("echo 'sudo: a password is required' >&2; exit 1")
+
+
+def test_a_login_shell_that_lets_nobody_work_is_told_by_its_own_words() -> None:
+    with pytest.raises(OSError, match="exit 1: This account is currently not available"):
+        ask("echo 'This account is currently not available.'; exit 1")
