@@ -1,0 +1,22 @@
+"""What the documents name is there."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_test_that_the_table_of_faults_names_is_there() -> None:
+    rows = (ROOT / "docs/faults.md").read_text().split("|---|---|---|\n")[1].splitlines()
+    assert len(rows) == 26
+    for row in rows:
+        named = re.findall(r"`((?:tests|lab)/[\w/]+\.py)(?:::(\w+))?`", row)
+        assert named, row
+        for path, test in named:
+            assert f"def {test}" in (ROOT / path).read_text(), (path, test)
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / link).exists(), (page.name, link)
