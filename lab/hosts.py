@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from lab import base
+from lab.progress import locked
+from lab.tools import default_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -194,12 +196,13 @@ class Lab:
                 self.hosts[name] = Host(self, name, number, release)
             return
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.network = _free_network()
-        self.bridge = f"mt{self.network.rpartition('.')[2]}"
+        with locked(default_cache() / "networks.lock"):
+            self.network = _free_network()
+            self.bridge = f"mt{self.network.rpartition('.')[2]}"
+            _ip("link", "add", self.bridge, "type", "bridge")
+            _ip("addr", "add", f"{self.network}.1/24", "dev", self.bridge)
         self._save()
         _do("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab-admin", "-f", str(self.key))
-        _ip("link", "add", self.bridge, "type", "bridge")
-        _ip("addr", "add", f"{self.network}.1/24", "dev", self.bridge)
         _ip("link", "set", self.bridge, "up")
 
     def add(self, name: str, *layouts: Callable[[Path], None], release: str = base.RELEASE) -> Host:

@@ -13,6 +13,8 @@ import json
 import sys
 import tempfile
 import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -24,55 +26,76 @@ from lab.progress import tell
 from lab.project import ROOT
 
 REPORT = ROOT / "docs/reliability.md"
-# By module, in the order of the report: title, and about how many minutes it takes on two cores.
+# By module, in the order of the report.
 EXPERIMENTS = {
-    "attacks": ("Attacks with a stolen key", 2),
-    "revocation": ("A key taken away", 2),
-    "hostile_target": ("A hostile target", 6),
-    "values": ("Hostile values", 4),
-    "secrets": ("Planted secrets", 3),
-    "faults": ("Faults while it runs", 14),
-    "rotation": ("Rotation while scraped", 11),
-    "crashes": ("Scripts ended at every step", 12),
-    "interruptions": ("The engine killed after every step", 4),
+    "attacks": "Attacks with a stolen key",
+    "revocation": "A key taken away",
+    "hostile_target": "A hostile target",
+    "values": "Hostile values",
+    "secrets": "Planted secrets",
+    "faults": "Faults while it runs",
+    "rotation": "Rotation while scraped",
+    "crashes": "Scripts ended at every step",
+    "interruptions": "The engine killed after every step",
 }
+# These take no times, so that two of them may run side by side; the slowest begins first.
+UNTIMED = ("crashes", "interruptions", "values", "secrets", "attacks")
+TIMED = tuple(name for name in EXPERIMENTS if name not in UNTIMED)
 
 
 def main() -> None:
     """Run what is missing or named, and write the report."""
     named = sys.argv[1:]
     if unknown := set(named) - set(EXPERIMENTS):
-        raise SystemExit(
-            f"lab.campaign: no experiment {', '.join(sorted(unknown))}; there are {', '.join(EXPERIMENTS)}"
-        )
-    kept = tools.default_cache() / "campaign"
-    kept.mkdir(parents=True, exist_ok=True)
-    outcomes = {}
-    for number, (name, (title, minutes)) in enumerate(EXPERIMENTS.items(), 1):
-        file = kept / f"{name}-{_code(name)}.json"
-        if name in named or not (named or file.exists()):
-            print(f"[{number} of {len(EXPERIMENTS)}] {title}: about {minutes} min", flush=True)
-            file.write_text(json.dumps(asdict(_run(name))))
-        if file.exists():
-            read = json.loads(file.read_text())
-            outcomes[name] = Outcome(**read | {"figures": [Figure(**one) for one in read["figures"]]})
-    titles = {name: title for name, (title, _) in EXPERIMENTS.items()}
-    REPORT.write_text(report(titles, outcomes))
+        known = ", ".join(EXPERIMENTS)
+        raise SystemExit(f"lab.campaign: no experiment {', '.join(sorted(unknown))}; there are {known}")
+    due = [name for name in EXPERIMENTS if name in named or not (named or _kept(name).exists())]
+    print(f"{len(due)} of {len(EXPERIMENTS)} experiments to run: {', '.join(due) or 'none'}", flush=True)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(_run, [name for name in UNTIMED if name in due]))
+    for name in TIMED:
+        if name in due:
+            _run(name)
+    outcomes = {name: _read(name) for name in EXPERIMENTS if _kept(name).exists()}
+    REPORT.write_text(report(EXPERIMENTS, outcomes))
     short = [one for outcome in outcomes.values() for one in outcome.figures if not one.good]
-    missing = [name for name in EXPERIMENTS if name not in outcomes]
-    print(f"{REPORT.relative_to(ROOT)}: {len(short)} figures fall short, {len(missing)} experiments not run")
+    missing = len(EXPERIMENTS) - len(outcomes)
+    print(f"{REPORT.relative_to(ROOT)}: {len(short)} figures fall short, {missing} experiments are not measured")
     for one in short:
         print(f"    {one.what}: {one.value}, wanted {one.wanted}")
+    sys.exit(1 if missing and not named else 0)
 
 
-def _run(name: str) -> Outcome:
+def _run(name: str) -> None:
+    """Run one experiment and keep what it gave. One that breaks is told, and the others go on."""
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="metrics-tunnel-", dir="/var/tmp") as folder:
-        measure = import_module(f"lab.campaign.{name}").measure
-        figures = measure(Path(folder) / "lab", lambda text: tell(f"    {text}", time.monotonic() - started))
+
+    def progress(text: str, ending: str = "") -> None:
+        tell(f"{name}: {text}", time.monotonic() - started, ending)
+
+    progress(EXPERIMENTS[name])
+    try:
+        with tempfile.TemporaryDirectory(prefix="metrics-tunnel-", dir="/var/tmp") as folder:
+            figures = import_module(f"lab.campaign.{name}").measure(Path(folder) / "lab", progress)
+    except Exception:  # noqa: BLE001 - whatever it is, an hour of others is not lost for it
+        traceback.print_exc()
+        progress("broke", "failed")
+        return
     seconds = time.monotonic() - started
-    tell("    ", seconds, "done")
-    return Outcome(figures, seconds, time.strftime("%Y-%m-%d %H:%M", time.gmtime()), versions())
+    outcome = Outcome(figures, seconds, time.strftime("%Y-%m-%d %H:%M", time.gmtime()), versions())
+    _kept(name).parent.mkdir(parents=True, exist_ok=True)
+    _kept(name).write_text(json.dumps(asdict(outcome)))
+    progress("measured", "done")
+
+
+def _kept(name: str) -> Path:
+    """Return the file that keeps what an experiment gave."""
+    return tools.default_cache() / "campaign" / f"{name}-{_code(name)}.json"
+
+
+def _read(name: str) -> Outcome:
+    read = json.loads(_kept(name).read_text())
+    return Outcome(**read | {"figures": [Figure(**one) for one in read["figures"]]})
 
 
 def _code(name: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab import base, layouts, picture
 from lab.campaign.figures import Figure, count
-from lab.hosts import Host, Lab, temporary
+from lab.hosts import Host, Lab, LabError, temporary
 from lab.project import Project, machine, settings
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from lab.campaign.figures import Tell
     from lab.picture import Picture
 
-SIGNALS = {"KILL": "killed (SIGKILL)", "TERM": "ended (SIGTERM)"}
+SIGNALS = {"KILL": 1, "TERM": 5}
+"""At every so-many-th step. After SIGTERM a script takes back what it did, which takes longer."""
 # Side by side, for each is on machines of its own; within one, what needs others comes first and is away afterwards.
 ROUNDS = (
     ("web1-exporter-node", "web1-authorized-key-mon1"),
@@ -115,14 +116,17 @@ def end_everywhere(command: Command, signal: str, stride: int = 1) -> Tally:
         tally.steps[verb] = len(command.steps())
         ends[verb] = command.picture()
     command.run("remove")
-    for step in range(1, max(tally.steps.values()) + 1, stride):
-        for verb, other in (("apply", "remove"), ("remove", "apply")):
-            if step <= tally.steps[verb]:
-                command.run(verb, step, signal)
-                tally.ended += 1
-                tally.judge(command, verb, step, _mixed(command.picture(), ends[other], ends[verb], signal))
-            command.run(verb)
-            tally.judge(command, f"{verb} again", step, _settled(command, ends[verb]))
+    try:
+        for step in range(1, max(tally.steps.values()) + 1, stride):
+            for verb, other in (("apply", "remove"), ("remove", "apply")):
+                if step <= tally.steps[verb]:
+                    command.run(verb, step, signal)
+                    tally.ended += 1
+                    tally.judge(command, verb, step, _mixed(command.picture(), ends[other], ends[verb], signal))
+                command.run(verb)
+                tally.judge(command, f"{verb} again", step, _settled(command, ends[verb]))
+    except LabError as error:
+        tally.judge(command, "again", step, [str(error)[-200:]])
     return tally
 
 
@@ -161,32 +165,32 @@ def stack(lab: Lab) -> Project:
     return project
 
 
-def measure(folder: Path, tell: Tell, stride: int = 1) -> list[Figure]:
-    """End every part's apply and remove at every `stride`-th step, by each signal."""
+def campaign(known: dict[str, Command], signals: dict[str, int], tell: Tell) -> dict[str, dict[str, Tally]]:
+    """End every part by each signal, at every so-many-th step; return the tallies by signal and resource."""
+    found: dict[str, dict[str, Tally]] = {signal: {} for signal in signals}
+
+    def one_after_the_other(names: tuple[str, ...]) -> None:
+        for name in names:
+            for signal, stride in signals.items():
+                found[signal][name] = tally = end_everywhere(known[name], signal, stride)
+                tell(f"{name}: ended {tally.ended} times by SIG{signal}")
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(one_after_the_other, ROUNDS))
+    return found
+
+
+def measure(folder: Path, tell: Tell) -> list[Figure]:
+    """End every part's apply and remove at every step."""
     with temporary(folder) as lab:
-        known = commands(stack(lab), lab)
-
-        def one_after_the_other(names: tuple[str, ...]) -> list[tuple[str, str, Tally]]:
-            found = []
-            for name in names:
-                for signal, what in SIGNALS.items():
-                    tally = end_everywhere(known[name], signal, stride)
-                    tell(f"{name}, {what}: {tally.ended} times")
-                    found.append((name, signal, tally))
-            return found
-
-        with ThreadPoolExecutor() as pool:
-            rounds = list(pool.map(one_after_the_other, ROUNDS))
-    return [
-        _figure(signal, [(name, tally) for one in rounds for name, by, tally in one if by == signal])
-        for signal in SIGNALS
-    ]
+        found = campaign(commands(stack(lab), lab), SIGNALS, tell)
+    return [_figure(signal, tallies) for signal, tallies in found.items()]
 
 
-def _figure(signal: str, tallies: list[tuple[str, Tally]]) -> Figure:
-    faults = [fault for _, tally in tallies for fault in tally.faults]
-    steps = ", ".join(f"{name} {tally.steps['apply']}+{tally.steps['remove']}" for name, tally in tallies)
-    what = f"scripts {SIGNALS[signal]} that left a mixed file, or from which running again found no way"
-    return count(
-        what, len(faults), sum(t.ended for _, t in tallies), wanted=0, note="; ".join(faults[:5]) or f"steps: {steps}"
-    )
+def _figure(signal: str, tallies: dict[str, Tally]) -> Figure:
+    faults = [fault for tally in tallies.values() for fault in tally.faults]
+    steps = ", ".join(f"{name} {tally.steps['apply']} and {tally.steps['remove']}" for name, tally in tallies.items())
+    every = "every" if SIGNALS[signal] == 1 else f"every {SIGNALS[signal]}th"
+    what = f"scripts ended by SIG{signal} at {every} step: files neither old nor new, and no way on"
+    note = "; ".join(faults[:5]) or f"steps of apply and remove: {steps}"
+    return count(what, len(faults), sum(tally.ended for tally in tallies.values()), wanted=0, note=note)
