@@ -157,7 +157,7 @@ class Trial:
         with self.behaving(self.web, "times", f"{mine}:{port}") as log:
             self._asked(log, port, 2)
         time.sleep(_TWO_SCRAPES)
-        return {server.name: server.scraped(instance) != "0" for server in self.servers}
+        return {server.name: server.scraped(instance, 0) != "0" for server in self.servers}
 
     def redirected(self, port: int) -> dict[str, tuple[int, int]]:
         """Redirect those who ask a port, by each code and to each place: fetches there and redirects, by server."""
@@ -184,7 +184,7 @@ class Trial:
         since = int(time.time())
         with self._sshd_as(sshd.behaviour):
             refused = _soon(
-                lambda: all(_said(one, sshd.said, since) and one.scraped("web") == "0" for one in self.servers)
+                lambda: all(_said(one, sshd.said, since) and one.scraped("web", 0) == "0" for one in self.servers)
             )
         started = time.monotonic()
         wait("up == 1", lambda: all(one.scraped("web") == "1" for one in self.servers))
