@@ -123,7 +123,8 @@ def _farewell(server: Host, project: Project) -> None:
 Look at it:
     Prometheus   http://{server.address}:9090/classic/targets   in a browser on this machine; from elsewhere:
                  ssh -L 9090:{server.address}:9090 <this machine>   and then http://localhost:9090/classic/targets
-    a host       ssh -i {server.lab.key} -o UserKnownHostsFile=/dev/null root@{server.lab.hosts["web1"].address}
+    a host       ssh -i {server.lab.key} -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no root@{server.lab.hosts["web1"].address}
+                 and there, say, systemctl stop prometheus-node-exporter, to see what the next preview says
     the stack    . {_environment(project)}; pulumi preview --stack {project.stack}
                  its settings are in {project.file}
 Take it all away, and compare each host with before:
