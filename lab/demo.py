@@ -17,6 +17,7 @@ from lab.tools import ToolsError
 FOLDER = Path("/var/tmp/metrics-tunnel-demo")  # noqa: S108 (root's alone: the lab makes it with mode 700)
 SERVER = "mon1"
 EXPORTERS = {"web1": "packaged", "db1": "hand-made-listen"}
+_NEW = "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no"
 OPENED = "/etc/default/prometheus-node-exporter"
 
 
@@ -123,7 +124,7 @@ def _farewell(server: Host, project: Project) -> None:
 Look at it:
     Prometheus   http://{server.address}:9090/classic/targets   in a browser on this machine; from elsewhere:
                  ssh -L 9090:{server.address}:9090 <this machine>   and then http://localhost:9090/classic/targets
-    a host       ssh -i {server.lab.key} -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no root@{server.lab.hosts["web1"].address}
+    a host       ssh -i {server.lab.key} {_NEW} root@{server.lab.hosts["web1"].address}
                  and there, say, systemctl stop prometheus-node-exporter, to see what the next preview says
     the stack    . {_environment(project)}; pulumi preview --stack {project.stack}
                  its settings are in {project.file}
