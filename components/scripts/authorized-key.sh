@@ -17,9 +17,9 @@ preflight() {
   listened "$(grep -s " $ID\$" $KEYS)"
   test_sshd
   P=$(effective || :)
-  ! W=$(echo "$P" | grep -x 'disableforwarding yes\|pubkeyauthentication no') || fail "sshd has '$W'; take that out of its configuration"
+  ! W=$(echo "$P" | grep -x 'disableforwarding yes\|pubkeyauthentication no') || fail "sshd has '$W'; take that out"
   W=$(echo "$P" | keeps_out)
-  [ -z "$W" ] || fail "sshd keeps user $LOGIN out by $W; mend that in its configuration"
+  [ -z "$W" ] || fail "sshd keeps user $LOGIN out by $W; mend that"
 }
 
 change() {
@@ -100,14 +100,14 @@ keeps_out() {
 disobeyed() { grep -vixFf - $CONF | grep -v '^#\|^Match' | tr '\n' ,; }
 
 # Ends the sessions of one key, known by the journal of the process that accepted it; without a word there, ends them too.
-# Twice: sshd was perhaps just letting one in.
+# Twice: sshd was perhaps just letting one in. A container's user of the same number is not ours.
 end_sessions() { # TYPE KEY, or nothing: all
-  F=$(echo "$1" | ssh-keygen -lf - 2>/dev/null | cut -d' ' -f2)
+  W=$(echo "$1" | ssh-keygen -lf - 2>/dev/null | cut -d' ' -f2)
   for S in 0 1; do
     sleep $S
-    for D in $(find /proc -maxdepth 1 -user $LOGIN); do
-      A=$(journalctl -b -qo cat "_PID=$(sed -n 's/^PPid:.//p' "$D/status")" | grep '^Accepted publickey' | tail -n 1)
-      case $A in '' | *"$F"*) kill "${D#/proc/}" 2>/dev/null || : ;; esac
+    for P in $(find /proc -maxdepth 1 -user $LOGIN); do
+      A=$(journalctl -b -qo cat _PID=$(sed -n 's/^PPid:.//p' $P/status) | grep '^Accepted publickey' | tail -n 1)
+      case $A in '' | *"$W"*) [ $P/ns/pid -ef /proc/1/ns/pid ] && kill ${P#/proc/} || : ;; esac
     done
   done
 }

@@ -39,6 +39,16 @@ def test_stacks_share_it_and_the_last_one_takes_it_away(machine: Sandbox) -> Non
     assert machine.state("etc") == before
 
 
+def test_a_container_whose_user_has_the_same_number_is_left_alone(machine: Sandbox) -> None:
+    assert machine.apply(WATCHDOG).code == 0
+    number = machine.read("etc/passwd").splitlines()[-1].split(":")[2]
+    for pid in (501, 502):
+        machine.write(f"proc/{pid}/uid", f"{number}\n")
+    machine.write("proc/502/ns/pid", "")
+    assert machine.remove(WATCHDOG).code == 0
+    assert machine.calls("kill") == ["kill 501"]
+
+
 def test_the_user_stays_as_long_as_a_tunnel_is_there(machine: Sandbox) -> None:
     machine.add_tunnel("127.77.0.1:19100")
     assert machine.apply(WATCHDOG).code == 0
