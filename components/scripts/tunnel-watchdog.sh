@@ -19,7 +19,12 @@ preflight() {
 
 change() {
   CHANGED=
-  getent passwd $RUNS >/dev/null || useradd -r -d /nonexistent -s /usr/sbin/nologin -c "$GECOS" $RUNS
+  getent passwd $RUNS >/dev/null || {
+    useradd -r -d /nonexistent -s /usr/sbin/nologin -c "$GECOS" $RUNS
+    # What runs as the one before it has a number that may be somebody else's now.
+    CHANGED=1
+    systemctl try-restart 'metrics-tunnel-*.service'
+  }
   put $F "$UNIT_FILE
 $(sandbox '/bin /usr/bin' ProtectProc)"
   run_unit

@@ -30,13 +30,21 @@ def test_stacks_share_it_and_the_last_one_takes_it_away(machine: Sandbox) -> Non
     assert machine.apply(WATCHDOG).code == 0
     assert machine.apply(OTHERS).code == 0
     assert len(machine.calls("useradd")) == 1
-    assert len(machine.calls("restart")) == 1
+    assert len(machine.calls("systemctl restart")) == 1
     assert machine.remove(WATCHDOG).code == 0
     assert "metrics-tunnel-ssh:" in machine.read("etc/passwd")
     assert (machine / RUNS).exists()
     assert machine.remove(OTHERS).code == 0
     assert not (machine / RUNS).exists()
     assert machine.state("etc") == before
+
+
+def test_a_user_who_was_deleted_is_made_anew_and_what_runs_as_the_old_one_starts_again(machine: Sandbox) -> None:
+    assert machine.apply(WATCHDOG).code == 0
+    machine.edit("etc/passwd", "metrics-tunnel-ssh:", "somebody:")
+    assert machine.apply(WATCHDOG, "22222222").code == 0
+    assert machine.calls("try-restart")[-1] == "systemctl try-restart metrics-tunnel-*.service"
+    assert len(machine.calls("systemctl restart")) == 2
 
 
 def test_a_container_whose_user_has_the_same_number_is_left_alone(machine: Sandbox) -> None:
