@@ -1,6 +1,9 @@
 """On a server: the tunnels' user and the unit that ends an ssh which hangs, shared by all stacks."""
 
+import pytest
+
 from components.drift import Finding
+from components.tunnel_watchdog import UNIT as UNIT_FILE
 from tests.scripts.sandbox import Sandbox, in_each_shell, parts
 
 NAME = "mon1-tunnel-watchdog"
@@ -103,3 +106,25 @@ def test_drift_is_told_and_heals(machine: Sandbox) -> None:
     assert machine.apply(WATCHDOG, "22222222").code == 0
     assert machine.state("etc") == whole
     assert machine.look(WATCHDOG, "mon1") == Finding("22222222")
+
+
+@pytest.mark.parametrize(("state", "looks"), [("T (stopped)", 2), ("D (disk sleep)", 2), ("S (sleeping)", 3)])
+def test_an_ssh_that_hangs_is_ended_and_one_that_waits_for_a_slow_login_is_not(
+    state: str, looks: int, machine: Sandbox
+) -> None:
+    assert machine.apply(WATCHDOG).code == 0
+    number = machine.read("etc/passwd").splitlines()[-1].split(":")[2]
+    for pid, name, unit in (
+        (501, "ssh", "metrics-tunnel-web1"),
+        (502, "ssh", "docker-1"),
+        (503, "sh", "metrics-tunnel-a"),
+    ):
+        machine.write(f"proc/{pid}/uid", f"{number}\n")
+        machine.write(f"proc/{pid}/comm", f"{name}\n")
+        machine.write(f"proc/{pid}/cgroup", f"0::/system.slice/{unit}.service\n")
+        machine.write(f"proc/{pid}/status", f"State:\t{state}\nvoluntary_ctxt_switches:\t5\n")
+    loop = UNIT_FILE.partition("sh -c '")[2].removesuffix("'").replace("\\\n", "").replace("$$", "$")
+    for count in (looks - 1, looks):
+        assert not machine.calls("kill")
+        machine.run("PATH=/usr/bin\no= q=\n" + loop.replace("while :;", f"for i in $(seq {count});", 1))
+    assert machine.calls("kill") == ["kill -9 501"]
