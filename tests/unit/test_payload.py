@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from components import authorized_key, exporter, keypair, scrape_config, scrape_job, ssh_tunnel
+from components import authorized_key, exporter, keypair, scrape_config, scrape_job, ssh_tunnel, tunnel_watchdog
 from components.drift import Finding, generation, parse
 from components.payload import _LOOKING, assignments, code, functions, observation, packed, payload, reachable
 from components.ssh_tunnel import Forward, desired
 
-SCRIPTS = ["keypair", "authorized-key", "login-key", "ssh-tunnel", "scrape-job", "scrape-config", "exporter"]
+SCRIPTS = ["keypair", "authorized-key", "login-key", "tunnel-watchdog", "ssh-tunnel", "scrape-job", "scrape-config"]
+SCRIPTS += ["exporter"]
 HOSTILE = ["'", '"', "$(id)", "`id`", "a\nb", "\\", "\\'", " -o x", "%h", "é", "", "!x"]
 
 
@@ -179,6 +180,7 @@ def sizes() -> dict[str, int]:
                 "HOST": HOST,
             },
         ),
+        "tunnel-watchdog": ("tunnel-watchdog", {"UNIT_FILE": tunnel_watchdog.UNIT}),
         "exporter": ("exporter-9100", exporter.desired(9100, "/metrics", "")),
     }
     shared = {"MACHINE": HOST, "STACK": STACK}
