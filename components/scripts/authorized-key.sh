@@ -100,14 +100,14 @@ keeps_out() {
 disobeyed() { grep -vixFf - $CONF | grep -v '^#\|^Match' | tr '\n' ,; }
 
 # Ends the sessions of one key, known by the journal of the process that accepted it; without a word there, ends them too.
-# Twice: sshd was perhaps just letting one in. A container's user of the same number is not ours.
+# Twice: sshd was perhaps just letting one in. One with a number of its own in a container is not ours.
 end_sessions() { # TYPE KEY, or nothing: all
   W=$(echo "$1" | ssh-keygen -lf - 2>/dev/null | cut -d' ' -f2)
   for S in 0 1; do
     sleep $S
     for P in $(find /proc -maxdepth 1 -user $LOGIN); do
       A=$(journalctl -b -qo cat _PID=$(sed -n 's/^PPid:.//p' $P/status) | grep '^Accepted publickey' | tail -n 1)
-      case $A in '' | *"$W"*) [ $P/ns/pid -ef /proc/1/ns/pid ] && kill ${P#/proc/} || : ;; esac
+      case $A in '' | *"$W"*) grep -q 'NSpid.*[0-9]\s' $P/status || kill ${P#/proc/} || : ;; esac
     done
   done
 }

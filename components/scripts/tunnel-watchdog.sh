@@ -41,9 +41,9 @@ restore() {
   case $(getent passwd $RUNS) in *"$GECOS"*) grep -qs . $D/metrics-tunnel-*.service || poll 5 gone || fail "cannot delete user $RUNS; see: ps -u $RUNS" ;; esac
 }
 
-# What a unit has started may outlive it where control groups do not work. A container's user of the same number is not ours.
+# What a unit has started may outlive it where control groups do not work. One with a number of its own in a container is not ours.
 gone() {
-  for P in $(find /proc -maxdepth 1 -user $RUNS); do [ $P/ns/pid -ef /proc/1/ns/pid ] && kill "${P#/proc/}" || :; done
+  for P in $(find /proc -maxdepth 1 -user $RUNS); do grep -q 'NSpid.*[0-9]\s' $P/status || kill ${P#/proc/} || :; done
   userdel $RUNS
 }
 

@@ -124,7 +124,6 @@ class Sandbox:
         self.write("etc/group", "root:x:0:\nann:x:1000:\nadm:x:4:ann\n")
         self.write("etc/ssh/sshd_config", "# Mine.\nInclude /etc/ssh/sshd_config.d/*.conf\nX11Forwarding yes\n")
         self.write("proc/1/cgroup", "0::/init.scope\n")
-        self.write("proc/1/ns/pid", "")
         self.write("fake/journal", "")
         self.write("fake/listeners", "")
 

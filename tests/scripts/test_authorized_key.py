@@ -149,7 +149,8 @@ def test_the_user_goes_with_the_last_line_and_its_processes_before_it(machine: S
     machine.write("proc/502/uid", "1000\n")
     # A container's user of the same number.
     machine.write("proc/503/uid", f"{number}\n")
-    machine.write("proc/503/ns/pid", "")
+    machine.write("proc/503/status", "PPid:\t500\nNSpid:\t503\t1\n")
+    machine.write("proc/501/status", "PPid:\t500\nNSpid:\t501\n")
     assert machine.remove(KEY).code == 0
     assert machine.calls("kill") == ["kill 501"]
     assert "metrics-tunnel" not in machine.read("etc/passwd")

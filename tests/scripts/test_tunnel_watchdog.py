@@ -55,7 +55,8 @@ def test_a_container_whose_user_has_the_same_number_is_left_alone(machine: Sandb
     number = machine.read("etc/passwd").splitlines()[-1].split(":")[2]
     for pid in (501, 502):
         machine.write(f"proc/{pid}/uid", f"{number}\n")
-    machine.write("proc/502/ns/pid", "")
+    machine.write("proc/501/status", "NSpid:\t501\n")
+    machine.write("proc/502/status", "NSpid:\t502\t1\n")
     assert machine.remove(WATCHDOG).code == 0
     assert machine.calls("kill") == ["kill 501"]
 
