@@ -17,6 +17,7 @@ Description=Ends SSH tunnels that hang
 Type=exec
 Restart=always
 RestartSec=5
+TimeoutStopSec=5
 User=metrics-tunnel-ssh
 ExecStart=/bin/sh -c 'while :; do \
 n=$$(for p in $$(find /proc -maxdepth 1 -user metrics-tunnel-ssh); do \
