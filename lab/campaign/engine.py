@@ -56,6 +56,7 @@ def kill_after(project: Project, verb: str, step: int) -> str:
 
 def unlock(project: Project) -> None:
     """Do what a user does after a kill. Raises `LabError` where the stack is not locked: then nothing was killed."""
-    if "pulumi cancel" not in project.up(codes=(1, LOCKED)).output:
-        raise LabError("after a kill the stack is not locked")
+    said = project.up(codes=(0, 1, LOCKED)).output
+    if "pulumi cancel" not in said:
+        raise LabError(f"after a kill the stack is not locked: {said[-2000:]}")
     project.pulumi("cancel", "--yes", "--stack", project.stack)
