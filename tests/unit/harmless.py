@@ -153,7 +153,7 @@ class _Part:
             "honor_labels": False,
             "honor_timestamps": False,
             "follow_redirects": False,
-            "sample_limit": self.scrape.get("sampleLimit", 15000),
+            "sample_limit": self.scrape.get("sampleLimit") or 15000,
             "body_size_limit": "32MB",
             "label_limit": 64,
             "label_value_length_limit": 4096,
