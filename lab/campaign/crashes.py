@@ -35,7 +35,7 @@ ROUNDS = (
 )
 _SETTLE_SECONDS = 5
 _BEHIND = 1_000_000
-_TEMPORARY = re.compile(r"\.mt-(new|old)$")
+_TEMPORARY = re.compile(r"\.mt-(new|old)(\.pub)?$")
 # Another key is made each time, and a receipt holds its checksum.
 _ANY_CONTENT = re.compile(r"^(/etc/metrics-tunnel/keys|/var/lib/metrics-tunnel)/")
 _COUNTER = """\
