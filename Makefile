@@ -10,7 +10,7 @@ help:
 	@echo "make test       set up .venv and run every test, those on lab hosts included (root, Linux)"
 	@echo "make quick      the tests that need no lab, with coverage"
 	@echo "make lint       ruff, mypy, shellcheck and shfmt"
-	@echo "make campaign   measure what is promised, on lab hosts, and write docs/reliability.md; within an hour"
+	@echo "make campaign   measure what is promised, on lab hosts, and write docs/reliability.md; an hour or so"
 	@echo "make bench      time the stack beside a bare program, on lab hosts"
 
 .venv/.done: requirements.txt requirements-dev.txt
