@@ -29,6 +29,9 @@ class Machine:
         self.connection = connection
         self.detect_drift = detect_drift
         self.offline = offline
+        if offline:
+            # Who forgets it has a machine whose drift nobody sees.
+            pulumi.log.warn(f"{name}: offline: true, so nothing there is looked at or changed; take it out for that")
 
     @property
     def local(self) -> bool:

@@ -41,7 +41,7 @@ change() {
   W=$(effective | disobeyed)
   [ -z "$W" ] || fail "sshd does not obey $CONF in: $W$(culprit)"
   W=$(kept line)
-  case ${W#* } in '' | "${LINE#* }") ;; *) end_sessions "${W#* }" ;; esac
+  case ${W#* } in '' | "${LINE#* }") ;; *) end_sessions '' "${W#* }" ;; esac
 }
 
 # The key file's other lines. A line with our key and no name of ours is none: it would lift the limits.
@@ -99,19 +99,6 @@ keeps_out() {
 # The lines of the drop-in that sshd would not use.
 disobeyed() { grep -vixFf - $CONF | grep -v '^#\|^Match' | tr '\n' ,; }
 
-# Ends the sessions of one key, known by the journal of the process that accepted it; without a word there, ends them too.
-# Twice: sshd was perhaps just letting one in. One with a number of its own in a container is not ours.
-end_sessions() { # TYPE KEY, or nothing: all
-  W=$(echo "$1" | ssh-keygen -lf - 2>/dev/null | cut -d' ' -f2)
-  for S in 0 1; do
-    sleep $S
-    for P in $(find /proc -maxdepth 1 -user $LOGIN); do
-      A=$(journalctl -b -qo cat _PID=$(sed -n 's/^PPid:.//p' $P/status) | grep '^Accepted publickey' | tail -n 1)
-      case $A in '' | *"$W"*) grep -q 'NSpid.*[0-9]\s' $P/status || kill ${P#/proc/} || : ;; esac
-    done
-  done
-}
-
 record() { keep line "$LINE"; }
 
 undo() {
@@ -127,14 +114,14 @@ restore() {
     put $KEYS "$W"
     put $CONF "$(dropin)"
     reload_sshd
-    end_sessions "${LINE#* }"
+    end_sessions '' "${LINE#* }"
     return
   fi
   rm -f $CONF $KEYS
   rmdir ${KEYS%/*} 2>/dev/null || :
   reload_sshd
   case $(getent passwd $LOGIN) in *"$GECOS"*)
-    end_sessions ''
+    end_sessions '*' ''
     poll 5 "userdel $LOGIN" || fail "cannot delete user $LOGIN; see: loginctl"
     ;;
   esac

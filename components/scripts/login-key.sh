@@ -47,7 +47,7 @@ x') ;; *) J=joined ;; esac
   )
 "
   W=$(kept line)
-  case ${W#* } in '' | "${LINE#* }") ;; *) end_sessions "${W#* }" ;; esac
+  case ${W#* } in '' | "${LINE#* }") ;; *) end_sessions ! "${W#* }" ;; esac
 }
 
 # The other lines. One with our key and no name of ours is none: it would lift the limits.
@@ -60,19 +60,6 @@ others() {
 write() { # TEXT
   printf %s "$1" | as sh -c 'umask 77
 cd "${1%/*}" && rm -f .mt-new && { [ ! -e authorized_keys ] || cp -p authorized_keys .mt-new; } && cat >.mt-new && mv .mt-new authorized_keys' - "$F"
-}
-
-# Ends the sessions of one key, known by the journal of the process that accepted it, and none of the user's others.
-# Twice: sshd was perhaps just letting one in.
-end_sessions() { # TYPE KEY
-  W=$(echo "$1" | ssh-keygen -lf - | cut -d' ' -f2)
-  for S in 0 1; do
-    sleep $S
-    for D in $(find /proc -maxdepth 1 -user $LOGIN); do
-      A=$(journalctl -b -qo cat "_PID=$(sed -n 's/^PPid:.//p' "$D/status")" | grep '^Accepted publickey' | tail -n 1)
-      case $A in *"$W"*) kill "${D#/proc/}" || : ;; esac
-    done
-  done
 }
 
 record() {
@@ -107,7 +94,7 @@ x") W=${W%?} ;;
   elif printf %s "$OLD" | grep -q " $ID\$"; then
     write "$W"
   fi
-  end_sessions "${LINE#* }"
+  end_sessions ! "${LINE#* }"
 }
 
 present() {

@@ -20,9 +20,12 @@ change() {
 prove() {
   flock -u 9
   for Q in $QUERIES; do
-    poll $WAIT up || fail "Prometheus does not report $HOST up in $WAIT s (last sample: ${W:-none}); see the targets on $URL"
+    poll $WAIT up || fail "Prometheus does not report $HOST up in $WAIT s (last error: $(last_error)); see the targets on $URL"
   done
 }
+
+# What Prometheus says of the scrapes of this file's targets, escaped as in JSON.
+last_error() { http_get "$URL/api/v1/targets?state=active" | sed 's/{"disc/\n&/g' | grep "$F" | sed 's/.*"lastError":"\(.*\)","lastScrape":.*/\1/'; }
 
 # Whether the newest sample, "time,value" of all that the labels were, is of after START and says 1. A target that is down
 # while its tunnel carries is health; the exporter's own part comes next.

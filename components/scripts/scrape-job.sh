@@ -48,7 +48,19 @@ preflight() {
   [ -f "$CONFIG" ] || fail "$CONFIG does not exist; correct configFile, or leave it out"
   valid "$CONFIG" || fail "$CONFIG is invalid, mend it: $W"
   marks
+  fits
   ! grep -aq '^scrape_configs:[[:space:]]*[^#[:space:]]' "$CONFIG" || fail "$CONFIG: scrape_configs is no block list; make it one"
+}
+
+# Refuses a limit that would blind a target which is up.
+fits() {
+  A=$(block | sed -n 's/.*sample_limit: //p')
+  L=$(echo "$BLOCK" | sed -n 's/.*sample_limit: //p')
+  [ "${A:-0}" -gt "$L" ] 2>/dev/null || return 0
+  W=$(cd /etc/metrics-tunnel/targets/$STACK 2>/dev/null && ls | sed 's/.json$//' | paste -sd '|')
+  W=$(http_get "$URL/api/v1/query?query=scrape_samples_post_metric_relabeling%7Binstance=~%22$(echo "$W" | sed 's/|/%7C/g')%22%7D%3E$L+and+up==1" |
+    sed -n 's/.*"instance":"\([^"]*\)".*,"\([0-9]*\)"\].*/\1 brings \2/p')
+  [ -z "$W" ] || fail "$W samples, more than $L; raise scrape.sampleLimit"
 }
 
 # Refuses a file from which our block cannot be taken whole.
@@ -85,7 +97,7 @@ base() {
 
 # An old Prometheus does not know every limit of ours.
 without_unknown() {
-  valid "$N" || sed -i "$(promtool check config "$N" 2>&1 | sed -n 's/.*line \([0-9]*\): field [a-z_]* not found.*/\1d/p')" "$N"
+  W=$(promtool check config "$N" 2>&1) || sed -i "$(echo "$W" | sed -n 's/.*line \([0-9]*\): field [a-z_]* not found.*/\1d/p')" "$N"
 }
 
 # Puts the candidate in place, which promtool must like, and waits until Prometheus has read it.

@@ -1,8 +1,8 @@
 """Scripts ended at every step, on real hosts: each file stays old or new, and running again ends where it should.
 
-A step is a simple command of the script itself; bash's DEBUG trap counts them and ends the script before one, by
-SIGKILL (a crash) or SIGTERM (what `timeout` and a shutdown send). The commands and what they read are those that a real
-`pulumi up` has put into its state.
+A step is a simple command of the script itself; bash's DEBUG trap counts them and before one ends the script by SIGKILL
+(a crash) or SIGTERM (what `timeout` and a shutdown send), or what reads the script's words, as a lost connection does.
+The commands and what they read are those that a real `pulumi up` has put into its state.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from lab.campaign.figures import Tell
     from lab.picture import Picture
 
-SIGNALS = {"KILL": 1, "TERM": 5}
+WAYS = {"SIGKILL": "kill -KILL $$", "SIGTERM": "kill -TERM $$", "a lost connection": "kill -KILL $(cat /run/reader)"}
+STRIDES = {"SIGKILL": 1, "SIGTERM": 5, "a lost connection": 5}
 """At every so-many-th step. After SIGTERM a script takes back what it did, which takes longer."""
 # Side by side, for each is on machines of its own; within one, what needs others comes first and is away afterwards.
 ROUNDS = (
@@ -41,8 +42,11 @@ _ANY_CONTENT = re.compile(r"^(/etc/metrics-tunnel/keys|/var/lib/metrics-tunnel)/
 _COUNTER = """\
 set -T
 trap '[ $BASHPID != $$ ] || {{ echo "$BASH_COMMAND" >>/run/steps
-[ $((++_step)) != {step} ] || kill -{signal} $$; }}' DEBUG
+[ $((++_step)) != {step} ] || {way}; }}' DEBUG
 """
+
+
+_READER = "sh -c 'echo $$ >/run/reader; exec cat'"
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,14 @@ class Command:
     delete: str
     stdin: str
 
-    def run(self, verb: str, step: int = 0, signal: str = "KILL") -> str:
+    def run(self, verb: str, step: int = 0, way: str = "SIGKILL") -> str:
         """Run it, ended before a step where that is not 0, and return what it says."""
         text = self.create if verb == "apply" else self.delete
         if not step:
             return self.host.run(f"{text} 2>&1", text=self.stdin)
         text = text.replace(" sh -s ", " bash --posix -s ")
-        counted = _COUNTER.format(step=step, signal=signal) + self.stdin
-        return self.host.run(f"rm -f /run/steps; {text} 2>&1", check=False, text=counted)
+        counted = _COUNTER.format(step=step, way=WAYS[way]) + self.stdin
+        return self.host.run(f"rm -f /run/steps; {text} 2>&1 | {_READER}", check=False, text=counted)
 
     def steps(self) -> list[str]:
         """Return the commands that the last counted run came to."""
@@ -106,7 +110,7 @@ def _plain(value: Any) -> Any:
     return json.loads(value["plaintext"]) if isinstance(value, dict) and "plaintext" in value else value
 
 
-def end_everywhere(command: Command, signal: str, stride: int = 1) -> Tally:
+def end_everywhere(command: Command, way: str, stride: int = 1) -> Tally:
     """End a part's apply and remove before every `stride`-th step. It is away before and after."""
     tally = Tally()
     ends = {}
@@ -120,9 +124,9 @@ def end_everywhere(command: Command, signal: str, stride: int = 1) -> Tally:
         for step in range(1, max(tally.steps.values()) + 1, stride):
             for verb, other in (("apply", "remove"), ("remove", "apply")):
                 if step <= tally.steps[verb]:
-                    command.run(verb, step, signal)
+                    command.run(verb, step, way)
                     tally.ended += 1
-                    tally.judge(command, verb, step, _mixed(command.picture(), ends[other], ends[verb], signal))
+                    tally.judge(command, verb, step, _mixed(command.picture(), ends[other], ends[verb], way))
                 command.run(verb)
                 tally.judge(command, f"{verb} again", step, _settled(command, ends[verb]))
     except LabError as error:
@@ -130,7 +134,7 @@ def end_everywhere(command: Command, signal: str, stride: int = 1) -> Tally:
     return tally
 
 
-def _mixed(now: Picture, old: Picture, new: Picture, signal: str) -> list[str]:
+def _mixed(now: Picture, old: Picture, new: Picture, way: str) -> list[str]:
     """Return the files that are neither old nor new. One that is killed cannot take its temporary copies away."""
     return [
         f"{name} is neither as before nor as after"
@@ -138,7 +142,7 @@ def _mixed(now: Picture, old: Picture, new: Picture, signal: str) -> list[str]:
         if name.startswith("/")
         and now.get(name) not in (old.get(name), new.get(name))
         and not name.startswith("/var/lib/metrics-tunnel/")
-        and not (signal == "KILL" and _TEMPORARY.search(name))
+        and not (way == "SIGKILL" and _TEMPORARY.search(name))
     ]
 
 
@@ -165,15 +169,15 @@ def stack(lab: Lab) -> Project:
     return project
 
 
-def campaign(known: dict[str, Command], signals: dict[str, int], tell: Tell) -> dict[str, dict[str, Tally]]:
-    """End every part by each signal, at every so-many-th step; return the tallies by signal and resource."""
-    found: dict[str, dict[str, Tally]] = {signal: {} for signal in signals}
+def campaign(known: dict[str, Command], strides: dict[str, int], tell: Tell) -> dict[str, dict[str, Tally]]:
+    """End every part in each way, at every so-many-th step; return the tallies by way and resource."""
+    found: dict[str, dict[str, Tally]] = {way: {} for way in strides}
 
     def one_after_the_other(names: tuple[str, ...]) -> None:
         for name in names:
-            for signal, stride in signals.items():
-                found[signal][name] = tally = end_everywhere(known[name], signal, stride)
-                tell(f"{name}: ended {tally.ended} times by SIG{signal}")
+            for way, stride in strides.items():
+                found[way][name] = tally = end_everywhere(known[name], way, stride)
+                tell(f"{name}: ended {tally.ended} times by {way}")
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(one_after_the_other, ROUNDS))
@@ -183,14 +187,14 @@ def campaign(known: dict[str, Command], signals: dict[str, int], tell: Tell) -> 
 def measure(folder: Path, tell: Tell) -> list[Figure]:
     """End every part's apply and remove at every step."""
     with temporary(folder) as lab:
-        found = campaign(commands(stack(lab), lab), SIGNALS, tell)
-    return [_figure(signal, tallies) for signal, tallies in found.items()]
+        found = campaign(commands(stack(lab), lab), STRIDES, tell)
+    return [_figure(way, tallies) for way, tallies in found.items()]
 
 
-def _figure(signal: str, tallies: dict[str, Tally]) -> Figure:
+def _figure(way: str, tallies: dict[str, Tally]) -> Figure:
     faults = [fault for tally in tallies.values() for fault in tally.faults]
     steps = ", ".join(f"{name} {tally.steps['apply']} and {tally.steps['remove']}" for name, tally in tallies.items())
-    every = "every" if SIGNALS[signal] == 1 else f"every {SIGNALS[signal]}th"
-    what = f"scripts ended by SIG{signal} at {every} step: files neither old nor new, and no way on"
+    every = "every" if STRIDES[way] == 1 else f"every {STRIDES[way]}th"
+    what = f"scripts ended by {way} at {every} step: files neither old nor new, and no way on"
     note = "; ".join(faults[:5]) or f"steps of apply and remove: {steps}"
     return count(what, len(faults), sum(tally.ended for tally in tallies.values()), wanted=0, note=note)

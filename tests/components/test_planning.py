@@ -153,6 +153,8 @@ def test_a_generation_is_public_though_the_connection_is_secret() -> None:
 def test_an_offline_host_is_not_asked_and_nothing_of_it_changes_on_either_machine() -> None:
     done = deploy(fleet(hosts={"web1": {"offline": True}, "db1": {}}), in_sync())
     assert sorted(name for name, _ in done.asked) == ["db1", "mon1"]
+    told = [text for _, text in done.warnings]
+    assert told == ["web1: offline: true, so nothing there is looked at or changed; take it out for that"]
     for name in (*ON_HOST, "web1-ssh-tunnel", "web1-scrape-config"):
         ignored = done.resources[name].ignore_changes
         assert set(ignored) >= {"create", "delete", "stdin", "connection", "triggers"}, name

@@ -64,6 +64,26 @@ def test_a_changed_label_is_one_update_on_each_server_and_is_proven_by_new_sampl
     assert project.plan().code == 0
 
 
+def test_a_sample_limit_that_would_blind_a_host_is_refused(
+    lab: Lab, project: Project, before: dict[str, Picture]
+) -> None:
+    assert before
+    hosts = [lab.hosts["web1"], lab.hosts["web2"]]
+    plain = settings(lab, [lab.hosts["mon1"], lab.hosts["mon2"]], hosts)
+    project.settings({**plain, "scrape": {**plain["scrape"], "sampleLimit": 100}})
+    try:
+        said = project.up(codes=(1, 255)).output
+    finally:
+        project.settings(plain)
+    assert re.search(
+        r"mon1 scrape-job-lab: web[12] brings \d{3,} samples, more than 100; raise scrape.sampleLimit", said
+    )
+    assert "sample_limit: 15000" in lab.hosts["mon1"].run("cat /etc/prometheus/prometheus.yml")
+    assert lab.hosts["mon1"].scraped("web1") == "1"
+    project.up()
+    assert project.plan().code == 0
+
+
 def test_a_host_taken_out_is_restored_and_the_others_units_are_not_restarted(
     lab: Lab, project: Project, before: dict[str, Picture]
 ) -> None:

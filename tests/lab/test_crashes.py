@@ -10,7 +10,7 @@ from lab.hosts import Lab
 @pytest.fixture(scope="module")
 def tallies(lab: Lab) -> dict[str, Tally]:
     known = crashes.commands(crashes.stack(lab), lab)
-    return crashes.campaign(known, {"KILL": 25}, lambda _text: None)["KILL"]
+    return crashes.campaign(known, {"SIGKILL": 25}, lambda _text: None)["SIGKILL"]
 
 
 @pytest.mark.parametrize("name", [name for names in ROUNDS for name in names])

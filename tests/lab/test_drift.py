@@ -36,6 +36,7 @@ def test_drift(drift: Drift, hosts: dict[str, Host], project: Project) -> None:
     plan = project.plan()
     assert plan.code == DRIFT
     assert any(re.match(f"{drift.machine} .*{drift.finding}", text) for text in plan.warnings), plan.warnings
+    assert not [text for text in plan.warnings if "would refuse" in text]
     others = {name for name in plan.steps if "keypair" not in drift.resource and name != drift.resource}
     assert plan.steps[drift.resource] == "update"
     assert not others

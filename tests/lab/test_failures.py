@@ -43,6 +43,12 @@ def same_job(tree: Path) -> None:
         file.write("  - job_name: metrics-tunnel-lab\n")
 
 
+def flooding(tree: Path) -> None:
+    layouts.EXPORTERS["packaged"](tree)
+    samples = "".join(f'flood{{n="{number}"}} 1\n' for number in range(16000))
+    (tree / "var/lib/prometheus/node-exporter/flood.prom").write_text(samples)
+
+
 TROUBLE = {
     "docker": layouts.EXPORTERS["docker-like"],
     "socket": layouts.EXPORTERS["socket-activated"],
@@ -55,6 +61,7 @@ TROUBLE = {
     "full": layouts.EXPORTERS["packaged"],
     "locked": layouts.EXPORTERS["packaged"],
     "picky": picky,
+    "flooding": flooding,
     "noshell": no_shell,
     "badsshd": layouts.EXPORTERS["packaged"],
     "oldsysd": layouts.EXPORTERS["packaged"],
@@ -144,6 +151,7 @@ SAID = {
     "full": r"full authorized-key.*(cannot write|run again).*its old state is restored",
     "locked": r"locked authorized-key.*another run holds the lock.*run again",
     "picky": r"picky exporter-9100: .*old state is restored",
+    "flooding": r"mon scrape-config-flooding: .* in 42 s \(last error: sample limit exceeded\); see the targets on",
     "invalid": FORESEEN["invalid"],
     "nopromt": FORESEEN["nopromt"],
     "taken": FORESEEN["taken"],
@@ -222,7 +230,7 @@ def test_a_refused_machine_is_as_it_was(name: str, seen: Seen) -> None:
     assert picture.difference(seen.before[name], seen.after[name]) == []
 
 
-@pytest.mark.parametrize("name", ["docker", "socket", "none", "picky", "taken"])
+@pytest.mark.parametrize("name", ["docker", "socket", "none", "picky", "flooding", "taken"])
 def test_an_exporter_that_cannot_be_moved_stays_as_it_was(name: str, seen: Seen) -> None:
     exporter = [line for line in seen.before[name] if ":9100" in line or ".service.d" in line]
     assert exporter or name == "none"

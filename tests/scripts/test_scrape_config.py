@@ -41,15 +41,30 @@ def test_the_target_file_says_address_instance_job_path_and_labels(machine: Sand
     assert (machine / FILE).stat().st_mode & 0o777 == 0o644
 
 
+# As Prometheus gives them, on one line; ROOT is where the sandbox is.
+TARGETS = "".join(
+    f'{begin}{{"discoveredLabels":{{"__address__":"127.0.0.1:1","__meta_filepath":"ROOT/etc/metrics-tunnel/targets/test/'
+    f'{name}.json"}},"labels":{{"job":"node"}},"scrapePool":"metrics-tunnel-test","scrapeUrl":"http://127.0.0.1:1/",'
+    f'"lastError":"{said}","lastScrape":"2026-01-01T00:00:00Z","lastScrapeDuration":0.1,"health":"down"}}'
+    for begin, name, said in (
+        ('{"status":"success","data":{"activeTargets":[', "db1", "another"),
+        (",", "web1", 'sample \\"limit\\" exceeded'),
+        (",", "web10", "yet another"),
+    )
+)
+
+
 @pytest.mark.parametrize("up", ["0\n", ""])
 def test_a_target_that_never_comes_up_is_taken_back(up: str, machine: Sandbox) -> None:
     add_job(machine)
     machine.write("fake/up", up)
+    machine.write("fake/targets", TARGETS.replace("ROOT", str(machine.root)))
     before = machine.files()
     done = machine.apply(CONFIG)
     assert done.code == 3
     assert re.search(
-        r"up in 45 s \(last sample: (\d+\.\d+,0|none)\); see the targets on http://127.0.0.1:9090; ", done.err
+        r"up in 45 s \(last error: sample \\\"limit\\\" exceeded\); see the targets on http://127.0.0.1:9090; ",
+        done.err,
     )
     assert "its old state is restored" in done.err
     assert machine.files() == before

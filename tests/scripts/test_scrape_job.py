@@ -228,6 +228,37 @@ def test_an_edited_or_missing_block_is_drift_and_applying_again_heals_it(
     assert machine.look(JOB, "mon1").drift == []
 
 
+def test_a_limit_that_would_blind_a_target_is_refused(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    assert machine.apply(JOB).code == 0
+    # Asked for nothing where the limit stays or rises.
+    brings = '{"data":{"result":[{"metric":{"instance":"web1","job":"node"},"value":[1.5,"20311"]}]}}'
+    machine.write("fake/samples", brings)
+    assert machine.apply(JOB).code == 0
+    machine.write(CONFIG, WHOLE.replace("sample_limit: 15000", "sample_limit: 50000"))
+    before = machine.files()
+    done = machine.apply(JOB, "22222222")
+    assert done.code == 3
+    assert "web1 brings 20311 samples, more than 15000; raise scrape.sampleLimit" in done.err
+    assert machine.files() == before
+    machine.write("fake/samples", '{"data":{"result":[]}}')
+    assert machine.apply(JOB, "22222222").code == 0
+    assert machine.read(CONFIG) == WHOLE
+
+
+def test_drift_that_applying_would_refuse_is_told_with_it(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    assert machine.apply(JOB).code == 0
+    machine.write(CONFIG, WHOLE.replace("metrics-tunnel-test\n  - job", "metrics-tunnel-\n  - job"))
+    found = machine.look(JOB, "mon1")
+    assert found.drift == ["the job's block is missing from /etc/prometheus/prometheus.yml"]
+    assert len(found.refusals) == 1
+    assert "has lost its marks; delete that job" in found.refusals[0]
+    machine.write(CONFIG, PROMETHEUS)
+    found = machine.look(JOB, "mon1")
+    assert (len(found.drift), found.refusals) == (1, [])
+
+
 def test_a_prometheus_that_runs_without_the_job_is_drift(machine: Sandbox) -> None:
     machine.add_prometheus()
     assert machine.apply(JOB).code == 0
