@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.hosts import LabError
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 LOCKED = 255
 _DONE = ("created", "updated", "deleted")
+_TORN = "failed to load checkpoint: EOF"
+"""Pulumi's file backend writes a checkpoint at once, but not the `.attrs` file beside it: a kill may leave it empty."""
 
 
 def kill_after(project: Project, verb: str, step: int) -> str:
@@ -57,6 +61,21 @@ def kill_after(project: Project, verb: str, step: int) -> str:
 def unlock(project: Project) -> None:
     """Do what a user does after a kill. Raises `LabError` where the stack is not locked: then nothing was killed."""
     said = project.up(codes=(0, 1, LOCKED)).output
+    if _TORN in said:
+        # As TROUBLESHOOTING says.
+        for file in (project.folder / "backend").rglob("*.attrs"):
+            if not file.stat().st_size:
+                file.unlink()
+        said = project.up(codes=(0, 1, LOCKED)).output
     if "pulumi cancel" not in said:
         raise LabError(f"after a kill the stack is not locked: {said[-2000:]}")
     project.pulumi("cancel", "--yes", "--stack", project.stack)
+
+
+def end_plugins(project: Project) -> None:
+    """End what the engine had started and its kill left alive: plugins are process groups of their own."""
+    home = f"PULUMI_HOME={project.home.resolve()}".encode()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            if home in environment.read_bytes().split(b"\0"):
+                os.kill(int(environment.parent.name), signal.SIGKILL)

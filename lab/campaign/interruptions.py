@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab import layouts, picture
-from lab.campaign.engine import LOCKED, kill_after, unlock
+from lab.campaign.engine import LOCKED, end_plugins, kill_after, unlock
 from lab.campaign.figures import Figure, count
 from lab.hosts import temporary
 from lab.project import Project, settings
@@ -72,6 +72,7 @@ class Stack:
             self.project.up(codes=(0, 1, LOCKED)).code == 0 and self.project.plan().code == 0
         )
         self.project.destroy()
+        end_plugins(self.project)
         after = self.pictures()
         left = [line for one in after for line in picture.difference(self.without[one], after[one])]
         return Interruption(name, self._mixed(seen), converged, left) if name else None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lab import hosts
 from lab.campaign import scrapes, tunnels
-from lab.campaign.engine import LOCKED, kill_after, unlock
+from lab.campaign.engine import LOCKED, end_plugins, kill_after, unlock
 from lab.campaign.figures import Figure, count, few
 from lab.hosts import LabError, wait
 
@@ -128,6 +128,7 @@ def interrupt(stack: Stack, number: int, step: int) -> Interruption | None:
     project = stack.project
     unlock(project)
     finished = project.up(codes=(0, 1, LOCKED)).code == 0 and project.plan().code == 0
+    end_plugins(project)
     one_key = _has_one_key(stack, f"metrics-tunnel-{project.stack}-{stack.tunnels[0].server.name}-{number}")
     return Interruption(name, lost, carries, finished, one_key, _lost(stack, later))
 
