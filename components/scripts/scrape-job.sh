@@ -57,8 +57,8 @@ fits() {
   A=$(block | sed -n 's/.*sample_limit: //p')
   L=$(echo "$BLOCK" | sed -n 's/.*sample_limit: //p')
   [ "${A:-0}" -gt "$L" ] 2>/dev/null || return 0
-  W=$(cd /etc/metrics-tunnel/targets/$STACK 2>/dev/null && ls | sed 's/.json$//' | paste -sd '|')
-  W=$(http_get "$URL/api/v1/query?query=scrape_samples_post_metric_relabeling%7Binstance=~%22$(echo "$W" | sed 's/|/%7C/g')%22%7D%3E$L+and+up==1" |
+  W=$(ls /etc/metrics-tunnel/targets/$STACK 2>/dev/null | sed -n 's/.json$/%7C/p' | tr -d '\n')
+  W=$(http_get "$URL/api/v1/query?query=scrape_samples_post_metric_relabeling%7Binstance=~%22${W%???}%22%7D%3E$L+and+up==1" |
     sed -n 's/.*"instance":"\([^"]*\)".*,"\([0-9]*\)"\].*/\1 brings \2/p')
   [ -z "$W" ] || fail "$W samples, more than $L; raise scrape.sampleLimit"
 }

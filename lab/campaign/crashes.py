@@ -31,9 +31,11 @@ STRIDES = {"SIGKILL": 1, "SIGTERM": 5, "a lost connection": 5}
 # Side by side, for each is on machines of its own; within one, what needs others comes first and is away afterwards.
 ROUNDS = (
     ("web1-exporter-node", "web1-authorized-key-mon1"),
-    ("web2-authorized-key-mon2",),  # in a login user's own file
-    ("web3-scrape-config", "web3-ssh-tunnel", "mon3-scrape-job", "mon3-tunnel-watchdog", "mon3-keypair"),
+    ("web2-authorized-key-mon2", "mon2-scrape-job", "mon2-keypair"),  # that line is in a login user's own file
+    ("web3-scrape-config", "web3-ssh-tunnel", "mon3-tunnel-watchdog"),
 )
+# What else needs a part, and has to be away as well.
+_NEED = {"mon2-scrape-job": ("web2-scrape-config", "web2-ssh-tunnel")}
 _SETTLE_SECONDS = 5
 _BEHIND = 1_000_000
 _TEMPORARY = re.compile(r"\.mt-(new|old)(\.pub)?$")
@@ -175,6 +177,8 @@ def campaign(known: dict[str, Command], strides: dict[str, int], tell: Tell) -> 
 
     def one_after_the_other(names: tuple[str, ...]) -> None:
         for name in names:
+            for other in _NEED.get(name, ()):
+                known[other].run("remove")
             for way, stride in strides.items():
                 found[way][name] = tally = end_everywhere(known[name], way, stride)
                 tell(f"{name}: ended {tally.ended} times by {way}")

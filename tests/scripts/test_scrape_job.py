@@ -242,6 +242,7 @@ def test_a_limit_that_would_blind_a_target_is_refused(machine: Sandbox) -> None:
     assert "web1 brings 20311 samples, more than 15000; raise scrape.sampleLimit" in done.err
     assert machine.files() == before
     machine.write("fake/samples", '{"data":{"result":[]}}')
+    shutil.rmtree(machine / "etc/metrics-tunnel/targets")
     assert machine.apply(JOB, "22222222").code == 0
     assert machine.read(CONFIG) == WHOLE
 
