@@ -22,9 +22,10 @@ change() {
     L=$(public)
   }
   ! cmp -s $K $KEY || touch -r $KEY $K
+  # First what says that the key is ours.
+  put $KEY.pub "$(echo "$L" | cut -d' ' -f1,2) $COMMENT"
   mv -f $K $KEY
   label $KEY
-  put $KEY.pub "$(echo "$L" | cut -d' ' -f1,2) $COMMENT"
 }
 
 public() { (chmod 600 $K && ssh-keygen -y -P '' -f $K) 2>/dev/null; }

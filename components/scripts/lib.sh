@@ -8,7 +8,7 @@
 main() { # apply OWNER GENERATION | remove OWNER
   begin
   trap finish EXIT
-  trap 'exit 143' HUP INT TERM
+  trap 'finish 143' HUP INT TERM
   # A write to nobody fails, as any other, and does not end us on the spot.
   trap : PIPE
   able
@@ -25,6 +25,8 @@ main() { # apply OWNER GENERATION | remove OWNER
     STEP=proof
     prove
     lock
+    # What is proven is not undone.
+    trap '' HUP INT TERM
     record
     keep $O "$2 $3"
     return
@@ -34,6 +36,7 @@ main() { # apply OWNER GENERATION | remove OWNER
   # Ours alone; or the receipt is lost: undo from what is there.
   : | "${2%.*}:$2 "*)
     restore
+    trap '' HUP INT TERM
     rm -rf $RECEIPT
     ;;
   # Another resource's as well. A receipt that does not name this instance is its successor's.
@@ -48,6 +51,7 @@ begin() {
   STORE=/var/lib/metrics-tunnel
   RECEIPT=$STORE/$PART
   UNDO=
+  M=
   STEP=preflight
   SAID=
 }
@@ -67,17 +71,19 @@ fail() {
   exit 3
 }
 
-finish() {
-  E=$?
+finish() { # CODE where it is a signal, which may come while another is handled
+  E=${1-$?}
   trap '' EXIT HUP INT TERM
   set +e
   if [ $E != 0 ]; then
     SAID=${SAID:-stopped at $STEP; mend what is said above, run again}
-    [ -z "$UNDO" ] || flock -w 60 9
     # What another stack has proven stays.
-    if [ -n "$UNDO" ] && ! ls $RECEIPT/owners 2>/dev/null | grep -qvxF "${O#*/}"; then
+    if [ -n "$UNDO" ] && {
+      flock -w 60 9
+      ! ls $RECEIPT/owners 2>/dev/null | grep -qvxF "${O#*/}"
+    }; then
       for P in $UNDO; do
-        if [ -e $P.mt-old ]; then mv -fT $P.mt-old $P; else rm -f $P; fi
+        [ ! -e $P.mt-old ] && rm -f $P || mv -fT $P.mt-old $P
       done
       undo
       # Of a first apply nothing is kept.
@@ -87,7 +93,7 @@ finish() {
     fi
     printf '%s\n' "$MACHINE $PART: $SAID" >&2
   fi
-  for P in $UNDO; do rm -rf $P.mt-*; done
+  for P in $UNDO $M; do rm -rf $P.mt-*; done
   rmdir $STORE 2>/dev/null
   exit $E
 }
@@ -118,6 +124,7 @@ label() { restorecon "$1" 2>/dev/null || :; }
 
 # For finish: to put it back needs no space. Half a copy must not be put back.
 remember() { # PATH
+  M=$1
   [ ! -e $1 ] || cp -aT $1 $1.mt-old 2>/dev/null || { rm -f $1.mt-old && full $1; }
   UNDO="$UNDO $1"
 }
