@@ -28,8 +28,7 @@ ExecStart=/usr/bin/ssh -NTF none -oIdentitiesOnly=yes -oIdentityFile=${{CREDENTI
 -oUserKnownHostsFile=${{CREDENTIALS_DIRECTORY}}/known_hosts -oGlobalKnownHostsFile=/dev/null \
 -oStrictHostKeyChecking=yes -oHostKeyAlias={host} -oUpdateHostKeys=no -oBatchMode=yes -oExitOnForwardFailure=yes \
 -oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=2 -p {port} {forwards} -- {login}@{address}
-LoadCredential=key:{key}
-LoadCredential=known_hosts:/etc/metrics-tunnel/known_hosts/{host}"""
+LoadCredential=key:{key}"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def desired(
     forwards: Sequence[Forward],
     login: str = TUNNEL_USER,
 ) -> dict[str, str]:
-    """Return the unit, to which the script adds its sandbox, and the pinned host key.
+    """Return the unit, to which the script adds that key and its sandbox, and the pinned host key.
 
     `key` says `path` on the server and `public` line.
     """

@@ -22,7 +22,7 @@ find_exporter() {
   DROPIN=/etc/systemd/system/$U.d/zz-metrics-tunnel.conf
 }
 
-foreign() { fail "port $PORT is not a plain systemd service's but a container's or socket's; bind it to 127.0.0.1 there"; }
+foreign() { fail "port $PORT is a container's or socket's, no service's; bind it to 127.0.0.1 there"; }
 
 # The unit that our drop-in for this port is for, by the receipt, however the drop-in looks now, or by its text.
 closed() {
@@ -67,7 +67,7 @@ prove() {
   flock -u 9
   poll 15 answers || fail "exporter did not come back on 127.0.0.1:$PORT; see: journalctl -u $U"
   W=$(wide)
-  [ -z "$W" ] || fail "exporter still listens on $W; see what overrides $DROPIN: systemctl cat $U"
+  [ -z "$W" ] || fail "exporter still listens on $W; see what overrides ours: systemctl cat $U"
 }
 
 answers() { http_get http://127.0.0.1:$PORT$METRICS | grep -q '[a-z]'; }
@@ -101,7 +101,7 @@ restore() {
     rm -f $D/zz-metrics-tunnel.conf
     rmdir $D 2>/dev/null || :
     systemctl daemon-reload
-    [ "$(shows $U LoadState)" = not-found ] || systemctl try-restart $U || fail "$U does not start with its own settings; see: journalctl -u $U"
+    [ "$(shows $U LoadState)" = not-found ] || systemctl try-restart $U || fail "$U does not start; see: journalctl -u $U"
   done
 }
 

@@ -218,7 +218,7 @@ end_sessions() { # UNTOLD TYPE KEY
   for S in 0 1; do
     sleep $S
     for P in $(find /proc -maxdepth 1 -user $LOGIN); do
-      A=$(journalctl -b -qo cat _PID=$(sed -n 's/^PPid:.//p' $P/status) | grep '^Accepted publickey' | tail -n 1)
+      A=$(journalctl -b -qo cat _PID=$(sed -n 's/^PPid:.//p' $P/status) | grep '^Accepted pub' | tail -n 1)
       # shellcheck disable=SC2254
       case $A in $1 | *"${W:-$1}"*) grep -q 'NSpid.*[0-9]\s' $P/status || kill ${P#/proc/} || : ;; esac
     done

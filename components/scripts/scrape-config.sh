@@ -20,7 +20,7 @@ change() {
 prove() {
   flock -u 9
   for Q in $QUERIES; do
-    poll $WAIT up || fail "Prometheus does not report $HOST up in $WAIT s (last error: $(last_error)); see the targets on $URL"
+    poll $WAIT up || fail "Prometheus does not report $HOST up in $WAIT s; see the targets on $URL: $(last_error)"
   done
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # On a server: the hardened unit that carries a host's scrapes. Proves itself by a real scrape.
-# Values: HOST, HOST_KEY (type and key), UNIT_FILE (text, without its sandbox), LISTENS (address:port/path ...).
+# Values: HOST, HOST_KEY (type and key), UNIT_FILE (text, without the host key and its sandbox), LISTENS (address:port/path ...).
 
 paths() {
   UNIT=metrics-tunnel-$HOST.service
@@ -22,7 +22,7 @@ preflight() {
     A=${W#*pid=}
     case $(unit_of "${A%%,*}") in metrics-tunnel-*) fail "$L is another host's; take that one out first, or give another listen" ;; esac
     W=${W#*\"}
-    fail "$L is used by ${W%%\"*}; give the host another listen"
+    fail "$L is used by ${W%%\"*}; give another listen"
   done
 }
 
@@ -31,6 +31,7 @@ change() {
   mkdir -p ${H%/*}
   put $H "$HOST $HOST_KEY"
   put $F "$UNIT_FILE
+LoadCredential=known_hosts:$H
 $(sandbox /usr/bin/ssh)"
   run_unit
 }

@@ -233,8 +233,8 @@ def test_a_raised_rotation_replaces_keypair_and_key_lines_and_switches_the_tunne
     assert replaced == {"mon1-keypair", "web1-authorized-key-mon1"}
     assert {name for name in commands(old) if old.owner(name) != new.owner(name)} == replaced
     assert {name for name in commands(old) if part(old, name) != part(new, name)} == replaced
-    assert "metrics-tunnel-test-mon1-2\n" in new.resources["web1-ssh-tunnel"].inputs["stdin"]
-    assert "metrics-tunnel-test-mon1-1\n" in old.resources["web1-ssh-tunnel"].inputs["stdin"]
+    assert "metrics-tunnel-test-mon1-2'\n" in new.resources["web1-ssh-tunnel"].inputs["stdin"]
+    assert "metrics-tunnel-test-mon1-1'\n" in old.resources["web1-ssh-tunnel"].inputs["stdin"]
 
 
 def part(done: Deployment, name: str) -> str:

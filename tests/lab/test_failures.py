@@ -151,7 +151,7 @@ SAID = {
     "full": r"full authorized-key.*(cannot write|run again).*its old state is restored",
     "locked": r"locked authorized-key.*another run holds the lock.*run again",
     "picky": r"picky exporter-9100: .*old state is restored",
-    "flooding": r"mon scrape-config-flooding: .* in 42 s \(last error: sample limit exceeded\); see the targets on",
+    "flooding": r"mon scrape-config-flooding: .* in 42 s; see the targets on http://\S+: sample limit exceeded;",
     "invalid": FORESEEN["invalid"],
     "nopromt": FORESEEN["nopromt"],
     "taken": FORESEEN["taken"],

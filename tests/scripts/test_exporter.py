@@ -13,7 +13,7 @@ NAME = "web1-exporter-node"
 NODE = parts()[NAME]
 SERVICE = "prometheus-node-exporter.service"
 UNIT = f"usr/lib/systemd/system/{SERVICE}"
-FOREIGN = "port 9100 is not a plain systemd service's but a container's or socket's; bind it to 127.0.0.1 there"
+FOREIGN = "port 9100 is a container's or socket's, no service's; bind it to 127.0.0.1 there"
 DROPIN = f"etc/systemd/system/{SERVICE}.d/zz-metrics-tunnel.conf"
 
 

@@ -63,7 +63,7 @@ def test_a_target_that_never_comes_up_is_taken_back(up: str, machine: Sandbox) -
     done = machine.apply(CONFIG)
     assert done.code == 3
     assert re.search(
-        r"up in 45 s \(last error: sample \\\"limit\\\" exceeded\); see the targets on http://127.0.0.1:9090; ",
+        r"up in 45 s; see the targets on http://127.0.0.1:9090: sample \\\"limit\\\" exceeded; ",
         done.err,
     )
     assert "its old state is restored" in done.err

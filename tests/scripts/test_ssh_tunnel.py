@@ -88,10 +88,10 @@ def test_a_local_port_that_another_process_owns_is_refused_before_anything_chang
     before = machine.state(times=True)
     done = machine.apply(TUNNEL)
     assert done.code == 3
-    assert f"{LISTEN} is used by nginx; give the host another listen" in done.err
+    assert f"{LISTEN} is used by nginx; give another listen" in done.err
     assert machine.state(times=True) == before
     found = machine.look(TUNNEL, "mon1")
-    assert found.refusals == [f"{LISTEN} is used by nginx; give the host another listen"]
+    assert found.refusals == [f"{LISTEN} is used by nginx; give another listen"]
 
 
 def test_the_same_port_on_another_loopback_address_is_no_obstacle(machine: Sandbox) -> None:

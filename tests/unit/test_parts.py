@@ -30,8 +30,7 @@ ExecStart=/usr/bin/ssh -NTF none -oIdentitiesOnly=yes -oIdentityFile=${CREDENTIA
 -oStrictHostKeyChecking=yes -oHostKeyAlias=web1 -oUpdateHostKeys=no -oBatchMode=yes -oExitOnForwardFailure=yes \
 -oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=2 -p 2222 \
 -L 127.77.0.1:19100:127.0.0.1:9100 -L 127.77.0.1:19187:127.0.0.1:9187 -- metrics-tunnel@web1.example.org
-LoadCredential=key:/etc/metrics-tunnel/keys/metrics-tunnel-prod-mon1-1
-LoadCredential=known_hosts:/etc/metrics-tunnel/known_hosts/web1"""
+LoadCredential=key:/etc/metrics-tunnel/keys/metrics-tunnel-prod-mon1-1"""
 BLOCK = """\
 - job_name: metrics-tunnel-prod
   scrape_interval: 15s

@@ -109,7 +109,7 @@ def test_the_tunnel_ends_its_options_before_the_destination_and_pins_the_host_ke
         "s", "web1", "10.0.0.21", 22, {"path": "/k", "public": "p"}, "ssh-ed25519 A", [Forward("127.1.1.1:19100", 9100)]
     )
     assert "-L 127.1.1.1:19100:127.0.0.1:9100 -- metrics-tunnel@10.0.0.21\n" in wanted["UNIT_FILE"]
-    assert wanted["UNIT_FILE"].endswith("\nLoadCredential=known_hosts:/etc/metrics-tunnel/known_hosts/web1")
+    assert wanted["UNIT_FILE"].endswith("\nLoadCredential=key:/k")
 
 
 @pytest.mark.parametrize("address", ["-oProxyCommand=x", "a b", "a\nb", "a%H"])
