@@ -57,6 +57,18 @@ def test_a_key_of_which_nobody_is_told_is_not_kept(machine: Sandbox) -> None:
     assert machine.apply(PAIR).code == 0
 
 
+@pytest.mark.parametrize("file", [KEY, f"{KEY}.pub"])
+def test_a_key_pair_whose_making_was_killed_is_made_by_the_next_run(file: str, machine: Sandbox) -> None:
+    at = machine.write("fake/killed-at", str(machine / file))
+    assert machine.apply(PAIR).code == -9
+    assert (machine / file).exists()
+    at.unlink()
+    done = machine.apply(PAIR)
+    assert done.code == 0, done.err
+    assert machine.remove(PAIR).code == 0
+    assert not list((machine / "etc").glob("metrics-tunnel"))
+
+
 def test_a_rotation_makes_another_key_beside_the_old_one(machine: Sandbox) -> None:
     new = parts(servers={"mon1": {"rotation": 2}})["mon1-keypair"]
     old_line, new_line = told(machine.apply(PAIR).out), told(machine.apply(new).out)
