@@ -28,6 +28,7 @@ from lab.project import ROOT
 REPORT = ROOT / "docs/reliability.md"
 # By module, in the order of the report.
 EXPERIMENTS = {
+    "distributions": "Debian 11, 12 and 13 together",
     "attacks": "Attacks with a stolen key",
     "revocation": "A key taken away",
     "hostile_target": "A hostile target",
@@ -39,7 +40,7 @@ EXPERIMENTS = {
     "interruptions": "The engine killed after every step",
 }
 # These take no times, so that two of them may run side by side; the slowest begins first.
-UNTIMED = ("crashes", "interruptions", "values", "secrets", "attacks")
+UNTIMED = ("crashes", "interruptions", "values", "secrets", "attacks", "distributions")
 TIMED = tuple(name for name in EXPERIMENTS if name not in UNTIMED)
 
 
