@@ -33,7 +33,7 @@ def count(what: str, got: int, of: int, *, wanted: int, note: str = "") -> Figur
 
 def at_most(what: str, value: float, limit: float, unit: str = "s", note: str = "") -> Figure:
     """Return a figure that is good where it is `limit` or less."""
-    return Figure(what, f"{value:.1f} {unit}", f"at most {limit:g} {unit}", value <= limit, note)
+    return Figure(what, f"{value:.1f} {unit}".strip(), f"at most {limit:g} {unit}".strip(), value <= limit, note)
 
 
 def few(what: str, value: int, limit: int, note: str = "") -> Figure:
