@@ -131,7 +131,8 @@ def test_the_tunnel_is_what_was_meant(lab: Lab, project: Project, name: str) -> 
     forwards = [Forward(target.listen, 9100, target.path)]
     wanted = ssh_tunnel.desired(STACK, name, host.address, 22, key, host.host_key, forwards)
     unit = _read(mon1, f"/etc/systemd/system/metrics-tunnel-{name}.service")
-    assert unit.startswith(f"{wanted['UNIT_FILE']}\nNoNewPrivileges=yes\n".encode())
+    known_hosts = f"LoadCredential=known_hosts:/etc/metrics-tunnel/known_hosts/{name}"
+    assert unit.startswith(f"{wanted['UNIT_FILE']}\n{known_hosts}\nNoNewPrivileges=yes\n".encode())
     assert _read(mon1, f"/etc/metrics-tunnel/known_hosts/{name}") == f"{name} {host.host_key}\n".encode()
     assert _read(mon1, f"{key['path']}.pub") == f"{public}\n".encode()
     assert public.split(" ")[2] == f"metrics-tunnel-{STACK}-mon1-1"
