@@ -91,7 +91,7 @@ def _exposure(server: Host, unit: str) -> float:
 
 
 def _verify(server: Host, unit: str) -> str:
-    return server.run(f"systemd-analyze verify /etc/systemd/system/{unit} 2>&1", check=False)
+    return server.run(f"systemd-analyze verify /etc/systemd/system/{unit} 2>&1 || echo it ends with $?")
 
 
 def measure(folder: Path, tell: Tell) -> list[Figure]:
@@ -99,7 +99,8 @@ def measure(folder: Path, tell: Tell) -> list[Figure]:
     with temporary(folder) as lab:
         tell("a stack over six machines")
         seen = live(lab)
-    figures = [count("servers and hosts of any two releases that are scraped", *_of(seen.scraped), wanted=9)]
+    scraped = list(seen.scraped.values())
+    figures = [count("servers and hosts of any two releases that are scraped", sum(scraped), len(scraped), wanted=9)]
     for release, number in base.RELEASES.items():
         rates = {unit: rate for (server, unit), rate in seen.exposed.items() if server == f"mon{number}"}
         watchdog = rates.pop(WATCHDOG)
@@ -115,7 +116,3 @@ def measure(folder: Path, tell: Tell) -> list[Figure]:
         few("files written and units started by them", len(seen.touched), 0, "; ".join(seen.touched[:5])),
         few("files, users, units and listeners that `destroy` did not restore", len(left), 0, "; ".join(left[:5])),
     ]
-
-
-def _of(scraped: dict[tuple[str, str], bool]) -> tuple[int, int]:
-    return sum(scraped.values()), len(scraped)
