@@ -117,7 +117,7 @@ restore() {
     end_sessions '' "${LINE#* }"
     return
   fi
-  rm -f $CONF $KEYS
+  away $CONF $KEYS
   rmdir ${KEYS%/*} 2>/dev/null || :
   reload_sshd
   case $(getent passwd $LOGIN) in *"$GECOS"*)

@@ -98,7 +98,7 @@ undo() {
 restore() {
   for U in $({ kept unit && closed; } | sort -u); do
     D=/etc/systemd/system/$U.d
-    rm -f $D/zz-metrics-tunnel.conf
+    away $D/zz-metrics-tunnel.conf
     rmdir $D 2>/dev/null || :
     systemctl daemon-reload
     [ "$(shows $U LoadState)" = not-found ] || systemctl try-restart $U || fail "$U does not start; see: journalctl -u $U"

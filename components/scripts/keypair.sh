@@ -44,7 +44,7 @@ undo() {
 restore() {
   # A host that is offline while the key rotates has a tunnel that still needs the old one.
   ! W=$(grep -ls "^LoadCredential=key:$KEY$" /etc/systemd/system/metrics-tunnel-*.service) || fail "$KEY is still used by ${W##*/}; take offline out of that host, or set rotation as it was, then run again"
-  rm -f $KEY $KEY.pub
+  away $KEY $KEY.pub
   rmdir -p ${KEY%/*} 2>/dev/null || :
 }
 

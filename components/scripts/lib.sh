@@ -12,10 +12,9 @@ main() { # apply OWNER GENERATION | remove OWNER
   # A write to nobody fails, as any other, and does not end us on the spot.
   trap : PIPE
   able
-  L=/run/metrics-tunnel.lock
-  exec 9>>$L
+  exec 9>>/run/metrics-tunnel.lock
   lock
-  echo "pid $$ since $(date)" >$L
+  echo "pid $$ since $(date)" >/run/metrics-tunnel.lock
   O=owners/${2%.*}
   if [ $1 = apply ]; then
     preflight
@@ -56,7 +55,7 @@ begin() {
   SAID=
 }
 
-lock() { flock -w 60 9 || fail "another run holds the lock ($(cat $L)); wait and run again"; }
+lock() { flock -w 60 9 || fail "another run holds the lock ($(cat /run/metrics-tunnel.lock)); wait and run again"; }
 
 # Sets V, systemd's version.
 able() {
@@ -84,6 +83,8 @@ finish() { # CODE where it is a signal, which may come while another is handled
     }; then
       for P in $UNDO; do
         [ ! -e $P.mt-old ] && rm -f $P || mv -fT $P.mt-old $P
+        # undo takes empty folders away.
+        rm -rf $P.mt-new
       done
       undo
       # Of a first apply nothing is kept.
@@ -125,11 +126,16 @@ label() { restorecon "$1" 2>/dev/null || :; }
 # For finish: to put it back needs no space. Half a copy must not be put back.
 remember() { # PATH
   M=$1
+  # Of a run that was killed.
+  rm -rf $1.mt-old
   [ ! -e $1 ] || cp -aT $1 $1.mt-old 2>/dev/null || { rm -f $1.mt-old && full $1; }
   UNDO="$UNDO $1"
 }
 
 full() { fail "cannot write $1; see: df -h, mount"; }
+
+# Takes files away, and the copies that a killed run has left.
+away() { for P; do rm -rf $P $P.mt-*; done; }
 
 # Of these files, into the receipt.
 manifest() { keep manifest "$(stat -c '%a %U %n' "$@" && sha256sum "$@")"; }
@@ -302,7 +308,7 @@ undo_unit() {
 
 drop_unit() { # FILES of it
   systemctl stop $UNIT || :
-  rm -f $F $D/multi-user.target.wants/$UNIT "$@"
+  away $F $D/multi-user.target.wants/$UNIT "$@"
   systemctl daemon-reload
   systemctl reset-failed $UNIT 2>/dev/null || :
 }

@@ -32,14 +32,18 @@ content() { as sh -c 'cat "$1"; echo x' - "$F"; }
 
 change() {
   OLD=$(content)
-  NEW=no
   J=$(kept joined)
   case $OLD in x) ;; *'
 x') ;; *) J=joined ;; esac
-  if [ "$OLD" = x ] && [ ! -e $MADE ] && ! as test -e "$F"; then
+  NEW=no
+  if [ "$OLD" = x ] && ! as test -e "$F"; then
+    # First what says that it is ours.
+    NEW=yes
+    W=
+    as test -e "$H/.ssh" || W=$H/.ssh
     mkdir -p $STORE
-    NEW=$(as mkdir -m 700 "$H/.ssh" && echo "$H/.ssh" || :)
-    echo "$NEW" >$MADE
+    [ -e $MADE ] || echo "$W" >$MADE
+    [ -z "$W" ] || as mkdir -m 700 "$W"
   fi
   write "$(
     others
@@ -68,7 +72,10 @@ record() {
 }
 
 undo() {
-  if [ "$NEW" != no ]; then take_away; else write "${OLD%x}"; fi
+  case ${NEW-} in
+  yes) take_away ;;
+  no) write "${OLD%x}" ;;
+  esac
 }
 
 # Takes away the file and, where we made it, its folder.

@@ -25,7 +25,7 @@ prove() {
 }
 
 # What Prometheus says of the scrapes of this file's targets, escaped as in JSON.
-last_error() { http_get "$URL/api/v1/targets?state=active" | sed 's/{"disc/\n&/g' | grep "$F" | sed 's/.*"lastError":"\(.*\)","lastScrape":.*/\1/'; }
+last_error() { http_get "$URL/api/v1/targets?state=active" | sed 's/{"disc/\n&/g' | grep "$F" | sed 's/.*"lastError":"\(.*\)","lastScrape":.*/\1/' | grep . | tail -n 1; }
 
 # Whether the newest sample, "time,value" of all that the labels were, is of after START and says 1. A target that is down
 # while its tunnel carries is health; the exporter's own part comes next.
@@ -45,7 +45,7 @@ record() { manifest $F; }
 restore() {
   paths
   # The folder is the job's: Prometheus watches it.
-  rm -f $F
+  away $F
 }
 
 present() {

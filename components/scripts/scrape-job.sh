@@ -59,7 +59,7 @@ fits() {
   [ "${A:-0}" -gt "$L" ] 2>/dev/null || return 0
   W=$(ls /etc/metrics-tunnel/targets/$STACK 2>/dev/null | sed -n 's/.json$/%7C/p' | tr -d '\n')
   W=$(http_get "$URL/api/v1/query?query=scrape_samples_post_metric_relabeling%7Binstance=~%22${W%???}%22%7D%3E$L+and+up==1" |
-    sed -n 's/.*"instance":"\([^"]*\)".*,"\([0-9]*\)"\].*/\1 brings \2/p')
+    sed 's/{"metric/\n&/g' | sed -n 's/.*"instance":"\([^"]*\)".*,"\([0-9]*\)"\].*/\1 brings \2/p' | paste -sd ,)
   [ -z "$W" ] || fail "$W samples, more than $L; raise scrape.sampleLimit"
 }
 
@@ -117,7 +117,7 @@ loaded() {
 
 undo() {
   leave
-  kill -HUP $PID
+  [ -z "${PID-}" ] || kill -HUP $PID
 }
 
 # The job as Prometheus runs it, from its API.

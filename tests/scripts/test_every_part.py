@@ -155,7 +155,7 @@ def test_a_payload_cut_anywhere_changes_nothing(name: str, machine: Sandbox) -> 
     assert machine.calls() == called
 
 
-@pytest.mark.parametrize("limit", [0, 400])
+@pytest.mark.parametrize("limit", [0, 200, 300, 400])
 @pytest.mark.parametrize("name", NAMES)
 def test_on_a_full_disk_a_part_fails_with_every_file_as_it_was_and_running_again_converges(
     name: str, limit: int, machine: Sandbox
@@ -168,6 +168,35 @@ def test_on_a_full_disk_a_part_fails_with_every_file_as_it_was_and_running_again
         assert f"{where(name)} {parts()[name].receipt}: " in done.err
         assert machine.state() == before
     assert machine.apply(parts()[name]).code == 0
+
+
+# The file that was put in its place when a part was killed.
+KILLED_AT = {
+    "mon1-keypair": "etc/metrics-tunnel/keys/metrics-tunnel-test-mon1-1",
+    "mon1-tunnel-watchdog": "etc/systemd/system/metrics-tunnels-watchdog.service",
+    "mon1-scrape-job": "etc/prometheus/prometheus.yml",
+    "web1-authorized-key-mon1": "etc/ssh/sshd_config.d/10-metrics-tunnel.conf",
+    "web1-ssh-tunnel": "etc/systemd/system/metrics-tunnel-web1.service",
+    "web1-scrape-config": "etc/metrics-tunnel/targets/test/web1.json",
+    "web1-exporter-node": "etc/systemd/system/prometheus-node-exporter.service.d/zz-metrics-tunnel.conf",
+}
+
+
+@in_each_shell
+@pytest.mark.parametrize("name", NAMES)
+def test_a_part_that_was_killed_is_taken_away_without_a_trace(name: str, machine: Sandbox) -> None:
+    add_all(machine, name)
+    before = machine.state()
+    assert machine.apply(parts()[name]).code == 0
+    file = machine / KILLED_AT[name]
+    # There would be nothing to put in its place otherwise.
+    file.write_text(file.read_text().replace("15000", "7") if name == "mon1-scrape-job" else "edited\n")
+    machine.write("fake/killed-at", str(file))
+    assert machine.apply(parts()[name], "22222222").code == -9
+    assert list(file.parent.glob("*.mt-old")), "nothing to take away"
+    (machine / "fake/killed-at").unlink()
+    assert machine.remove(parts()[name]).code == 0
+    assert machine.state() == before
 
 
 @pytest.mark.parametrize("limit", [None, 400])

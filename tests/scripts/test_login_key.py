@@ -1,5 +1,7 @@
 """On a host: the key line in the file of a user who is there already. What is the user's stays byte for byte."""
 
+import shutil
+
 import pytest
 
 from tests.mocked import public_key
@@ -52,6 +54,28 @@ def test_a_file_and_folder_that_were_not_there_are_for_the_user_alone_and_go_aga
     assert (machine / FILE).parent.stat().st_mode & 0o777 == 0o700
     assert machine.remove(KEY).code == 0
     assert machine.state("home", "etc") == before
+
+
+@in_each_shell
+def test_a_folder_that_the_user_took_away_comes_back(ann: Sandbox) -> None:
+    before = ann.state("home", "etc")
+    assert ann.apply(KEY).code == 0
+    shutil.rmtree(ann / HOME / ".ssh")
+    assert ann.apply(KEY, "22222222").code == 0
+    assert ann.read(FILE) == LINE
+    assert ann.remove(KEY).code == 0
+    assert ann.state("home", "etc") == before
+
+
+@pytest.mark.parametrize("folder", [True, False])
+@pytest.mark.parametrize("limit", [0, 1, 100, 200])
+def test_a_key_that_cannot_be_written_leaves_no_trace(limit: int, folder: bool, ann: Sandbox) -> None:
+    if folder:
+        (ann / HOME / ".ssh").mkdir(mode=0o700)
+    before = ann.state()
+    assert ann.apply(KEY, limit=limit).code != 0
+    assert ann.state() == before
+    assert ann.apply(KEY).code == 0
 
 
 def test_neither_the_tunnel_user_nor_sshds_limits_for_it_are_made(ann: Sandbox) -> None:

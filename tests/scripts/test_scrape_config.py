@@ -48,6 +48,7 @@ TARGETS = "".join(
     f'"lastError":"{said}","lastScrape":"2026-01-01T00:00:00Z","lastScrapeDuration":0.1,"health":"down"}}'
     for begin, name, said in (
         ('{"status":"success","data":{"activeTargets":[', "db1", "another"),
+        (",", "web1", ""),
         (",", "web1", 'sample \\"limit\\" exceeded'),
         (",", "web10", "yet another"),
     )

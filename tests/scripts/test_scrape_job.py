@@ -232,14 +232,18 @@ def test_a_limit_that_would_blind_a_target_is_refused(machine: Sandbox) -> None:
     machine.add_prometheus()
     assert machine.apply(JOB).code == 0
     # Asked for nothing where the limit stays or rises.
-    brings = '{"data":{"result":[{"metric":{"instance":"web1","job":"node"},"value":[1.5,"20311"]}]}}'
+    brings = ",".join(
+        f'{{"metric":{{"instance":"{name}","job":"node"}},"value":[1.5,"{samples}"]}}'
+        for name, samples in (("web1", 20311), ("db1", 16000))
+    )
+    brings = f'{{"data":{{"result":[{brings}]}}}}'
     machine.write("fake/samples", brings)
     assert machine.apply(JOB).code == 0
     machine.write(CONFIG, WHOLE.replace("sample_limit: 15000", "sample_limit: 50000"))
     before = machine.files()
     done = machine.apply(JOB, "22222222")
     assert done.code == 3
-    assert "web1 brings 20311 samples, more than 15000; raise scrape.sampleLimit" in done.err
+    assert "web1 brings 20311,db1 brings 16000 samples, more than 15000; raise scrape.sampleLimit" in done.err
     assert machine.files() == before
     machine.write("fake/samples", '{"data":{"result":[]}}')
     shutil.rmtree(machine / "etc/metrics-tunnel/targets")
