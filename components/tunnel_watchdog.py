@@ -18,6 +18,7 @@ Type=exec
 Restart=always
 RestartSec=5
 TimeoutStopSec=5
+PrivateNetwork=yes
 User=metrics-tunnel-ssh
 ExecStart=/bin/sh -c 'while :; do \
 n=$$(for p in $$(find /proc -maxdepth 1 -user metrics-tunnel-ssh); do \

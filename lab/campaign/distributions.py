@@ -106,7 +106,7 @@ def measure(folder: Path, tell: Tell) -> list[Figure]:
         watchdog = rates.pop(WATCHDOG)
         what = f"exposure by `systemd-analyze security`, {release}"
         figures.append(at_most(f"{what}: a tunnel", max(rates.values()), TIGHT, ""))
-        figures.append(at_most(f"{what}: the watchdog", watchdog, TIGHT, "", "it has to see the tunnels' processes"))
+        figures.append(at_most(f"{what}: the watchdog", watchdog, TIGHT, ""))
     said = [text for text in seen.verified.values() if text]
     left = [f"{name}: {line}" for name, lines in seen.left.items() for line in lines]
     return [

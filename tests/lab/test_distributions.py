@@ -27,9 +27,7 @@ def test_our_units_are_valid_and_tight(server: int, life: Life) -> None:
     assert len(units) == 4
     for unit in units:
         assert life.verified[f"mon{server}", unit] == ""
-        # The watchdog has to see other processes.
-        limit = 1.2 if unit == distributions.WATCHDOG else distributions.TIGHT
-        assert life.exposed[f"mon{server}", unit] <= limit
+        assert life.exposed[f"mon{server}", unit] <= distributions.TIGHT
 
 
 def test_applying_again_changes_nothing_and_touches_nothing(life: Life) -> None:
