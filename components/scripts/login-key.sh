@@ -63,7 +63,7 @@ others() {
 # Replaces the file as the user, with its mode.
 write() { # TEXT
   printf %s "$1" | as sh -c 'umask 77
-cd "${1%/*}" && rm -f .mt-new && { [ ! -e authorized_keys ] || cp -p authorized_keys .mt-new; } && cat >.mt-new && mv .mt-new authorized_keys' - "$F"
+cd "${1%/*}" && rm -f .mt-new && { [ ! -e authorized_keys ] || cp -p authorized_keys .mt-new; } && cat >.mt-new && mv .mt-new authorized_keys || { rm -f .mt-new && false; }' - "$F"
 }
 
 record() {
@@ -89,6 +89,8 @@ take_away() {
 restore() {
   paths
   [ -d "$H" ] || return 0
+  # Of a run that was killed.
+  as rm -f "$H/.ssh/.mt-new"
   OLD=$(content)
   W=$(others && echo x)
   W=${W%x}
