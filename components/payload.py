@@ -68,7 +68,7 @@ def code(script: str) -> str:
 def packed(text: str) -> str:
     """Return shell text that does what `text` does, and nothing where it did not arrive whole."""
     words = base64.b64encode(deflate.gzip_compress(text.encode(), _LEVEL)).decode()
-    return f'CODE=$(base64 -d <<E | gzip -dc\n{words}\nE\n) && eval "$CODE" || exit\n'
+    return f'C=$(base64 -d<<E|gzip -dc\n{words}\nE\n)&&eval "$C"||exit\n'
 
 
 def payload(script: str, values: Mapping[str, str]) -> str:

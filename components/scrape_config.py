@@ -30,7 +30,7 @@ def desired(host: str, labels: Mapping[str, str], targets: Sequence[Target]) -> 
         }
         for target in targets
     ]
-    queries = [quote(_up({"instance": host, "job": target.job, **labels}), safe="") for target in targets]
+    queries = [quote(_up({"instance": host, "job": target.job, **labels}), safe="={},") for target in targets]
     return {"TARGETS": json.dumps(groups, separators=(",", ":"), sort_keys=True), "QUERIES": " ".join(queries)}
 
 

@@ -75,16 +75,15 @@ finish() { # CODE where it is a signal, which may come while another is handled
   trap '' EXIT HUP INT TERM
   set +e
   if [ $E != 0 ]; then
-    SAID=${SAID:-stopped at $STEP; mend what is said above, run again}
+    SAID=${SAID:-stopped at $STEP; mend the above, run again}
     # What another stack has proven stays.
     if [ -n "$UNDO" ] && {
       flock -w 60 9
       ! ls $RECEIPT/owners 2>/dev/null | grep -qvxF "${O#*/}"
     }; then
       for P in $UNDO; do
-        [ ! -e $P.mt-old ] && rm -f $P || mv -fT $P.mt-old $P
-        # undo takes empty folders away.
-        rm -rf $P.mt-new
+        # Its folder has to be empty for undo.
+        [ ! -e $P.mt-old ] && away $P || mv -fT $P.mt-old $P
       done
       undo
       # Of a first apply nothing is kept.
@@ -128,7 +127,7 @@ remember() { # PATH
   M=$1
   # Of a run that was killed.
   rm -rf $1.mt-old
-  [ ! -e $1 ] || cp -aT $1 $1.mt-old 2>/dev/null || { rm -f $1.mt-old && full $1; }
+  [ ! -e $1 ] || cp -aT $1 $1.mt-old 2>/dev/null || { rm -rf $1.mt-old && full $1; }
   UNDO="$UNDO $1"
 }
 
@@ -168,7 +167,7 @@ observe() { # OWNER
     report generation "${L#* }"
     D=$({ manifest_drift && check; } | cat)
     [ -z "$D" ] || {
-      echo "$D" | while IFS= read -r L; do report drift "$L"; done
+      printf '%s\n' "$D" | while IFS= read -r L; do report drift "$L"; done
       L=$(rehearse) || case $D in *"$L"*) ;; *) report fail "$L" ;; esac
     }
     ;;

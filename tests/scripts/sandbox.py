@@ -40,7 +40,7 @@ _TOP = "bin|boot|dev|etc|home|lib|lib32|lib64|media|mnt|opt|proc|root|run|sbin|s
 _ABSOLUTE = re.compile(rf"(?<![\w.*}}\]])/(?!dev/(?:null|stdin|tcp)\b)(?={_TOP})(?=(?:{_TOP})(?!\w))")
 _LEFT = re.compile(rf"/(?!dev/(?:null|stdin|tcp)\b)(?:{'|'.join({*_TOP.split('|'), *os.listdir('/')})})(?!\w)")  # noqa: PTH208 - names
 _ORDER = ["keypair", "tunnel-watchdog", "scrape-job", "authorized-key", "ssh-tunnel", "scrape-config", "exporter"]
-_PACKED = re.compile(r'^CODE=.*\n(.*)\nE\n\) && eval "\$CODE".*\n', re.MULTILINE)
+_PACKED = re.compile(r'^C=\$\(base64 .*\n(.*)\nE\n\)&&eval "\$C".*\n', re.MULTILINE)
 _PREFIX = 'kill() { "$ROOT/usr/bin/kill" "$@"; }\n'
 PROMETHEUS = b"""\
 # Mine.

@@ -108,8 +108,8 @@ def test_a_hosts_targets_are_json_with_the_hosts_name_as_instance() -> None:
         '"targets":["127.77.0.1:19187"]}]'
     )
     assert wanted["QUERIES"].split() == [
-        "up%7Binstance%3D%22web1%22%2Cjob%3D%22node%22%2Cenv%3D%22prod%22%7D%5B5m%5D",
-        "up%7Binstance%3D%22web1%22%2Cjob%3D%22db%22%2Cenv%3D%22prod%22%7D%5B5m%5D",
+        "up{instance=%22web1%22,job=%22node%22,env=%22prod%22}%5B5m%5D",
+        "up{instance=%22web1%22,job=%22db%22,env=%22prod%22}%5B5m%5D",
     ]
 
 
