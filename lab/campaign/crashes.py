@@ -1,5 +1,7 @@
 """Scripts ended at every step, on real hosts: each file stays old or new, and running again ends where it should.
 
+So does removing at once what was killed while it was applied, for the first time or over what is there.
+
 A step is a simple command of the script itself; bash's DEBUG trap counts them and before one ends the script by SIGKILL
 (a crash) or SIGTERM (what `timeout` and a shutdown send), or what reads the script's words, as a lost connection does.
 The commands and what they read are those that a real `pulumi up` has put into its state.
@@ -7,6 +9,7 @@ The commands and what they read are those that a real `pulumi up` has put into i
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import time
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
     from lab.picture import Picture
 
 WAYS = {"SIGKILL": "kill -KILL $$", "SIGTERM": "kill -TERM $$", "a lost connection": "kill -KILL $(cat /run/reader)"}
-STRIDES = {"SIGKILL": 1, "SIGTERM": 5, "a lost connection": 5}
+REMOVED = "SIGKILL, then removed"
+STRIDES = {"SIGKILL": 1, "SIGTERM": 5, "a lost connection": 5, REMOVED: 4}
 """At every so-many-th step. After SIGTERM a script takes back what it did, which takes longer."""
 # Side by side, for each is on machines of its own; within one, what needs others comes first and is away afterwards.
 ROUNDS = (
@@ -136,6 +140,29 @@ def end_everywhere(command: Command, way: str, stride: int = 1) -> Tally:
     return tally
 
 
+def end_and_remove(command: Command, stride: int = 1) -> Tally:
+    """Kill a part's apply before every `stride`-th step, then remove it. It is away before and after."""
+    tally = Tally()
+    try:
+        command.run("remove")
+        away = command.picture()
+        for start in ("apply", "apply again"):
+            for step in itertools.count(1, stride):
+                if start == "apply again":
+                    command.run("apply")
+                command.run("apply", step)
+                ended = len(command.steps()) == step
+                command.run("remove")
+                tally.judge(command, f"{start}, then remove", step, _settled(command, away))
+                if not ended:
+                    break
+                tally.ended += 1
+                tally.steps[start] = step
+    except LabError as error:
+        tally.judge(command, "then remove", tally.ended, [str(error)[-200:]])
+    return tally
+
+
 def _mixed(now: Picture, old: Picture, new: Picture, way: str) -> list[str]:
     """Return the files that are neither old nor new. One that is killed cannot take its temporary copies away."""
     return [
@@ -180,7 +207,9 @@ def campaign(known: dict[str, Command], strides: dict[str, int], tell: Tell) -> 
             for other in _NEED.get(name, ()):
                 known[other].run("remove")
             for way, stride in strides.items():
-                found[way][name] = tally = end_everywhere(known[name], way, stride)
+                one = known[name]
+                tally = end_and_remove(one, stride) if way == REMOVED else end_everywhere(one, way, stride)
+                found[way][name] = tally
                 tell(f"{name}: ended {tally.ended} times by {way}")
 
     with ThreadPoolExecutor() as pool:
@@ -197,8 +226,10 @@ def measure(folder: Path, tell: Tell) -> list[Figure]:
 
 def _figure(way: str, tallies: dict[str, Tally]) -> Figure:
     faults = [fault for tally in tallies.values() for fault in tally.faults]
-    steps = ", ".join(f"{name} {tally.steps['apply']} and {tally.steps['remove']}" for name, tally in tallies.items())
+    steps = ", ".join(f"{name} {' and '.join(map(str, tally.steps.values()))}" for name, tally in tallies.items())
     every = "every" if STRIDES[way] == 1 else f"every {STRIDES[way]}th"
-    what = f"scripts ended by {way} at {every} step: files neither old nor new, and no way on"
-    note = "; ".join(faults[:5]) or f"steps of apply and remove: {steps}"
+    wrong = "what is left" if way == REMOVED else "files neither old nor new, and no way on"
+    what = f"scripts ended by {way}, at {every} step: {wrong}"
+    kinds = "a first apply and another" if way == REMOVED else "apply and remove"
+    note = "; ".join(faults[:5]) or f"steps of {kinds}: {steps}"
     return count(what, len(faults), sum(tally.ended for tally in tallies.values()), wanted=0, note=note)

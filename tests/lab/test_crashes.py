@@ -3,14 +3,14 @@
 import pytest
 
 from lab.campaign import crashes
-from lab.campaign.crashes import ROUNDS, WAYS, Tally
+from lab.campaign.crashes import REMOVED, ROUNDS, WAYS, Tally
 from lab.hosts import Lab
 
 
 @pytest.fixture(scope="module")
 def tallies(lab: Lab) -> dict[str, dict[str, Tally]]:
     known = crashes.commands(crashes.stack(lab), lab)
-    strides = {"SIGKILL": 25, "SIGTERM": 41, "a lost connection": 53}
+    strides = {"SIGKILL": 25, "SIGTERM": 41, "a lost connection": 53, REMOVED: 37}
     return crashes.campaign(known, strides, lambda _text: None)
 
 
@@ -22,4 +22,13 @@ def test_each_file_is_old_or_new_and_running_again_ends_where_it_should(
     tally = tallies[way][name]
     assert tally.ended > 1
     assert min(tally.steps.values()) > 20
+    assert tally.faults == []
+
+
+@pytest.mark.parametrize("name", [name for names in ROUNDS for name in names])
+def test_what_was_killed_while_it_was_applied_is_removed_without_a_trace(
+    name: str, tallies: dict[str, dict[str, Tally]]
+) -> None:
+    tally = tallies[REMOVED][name]
+    assert tally.steps.keys() == {"apply", "apply again"}
     assert tally.faults == []
