@@ -47,7 +47,7 @@ _TEMPORARY = re.compile(r"\.mt-(new|old)(\.pub)?$")
 _ANY_CONTENT = re.compile(r"^(/etc/metrics-tunnel/keys|/var/lib/metrics-tunnel)/")
 _COUNTER = """\
 set -T
-trap '[ $BASHPID != $$ ] || {{ echo "$BASH_COMMAND" >>/run/steps
+trap '[ $BASHPID != $$ ] || {{ echo "${{BASH_COMMAND%%[![:print:]]*}}" >>/run/steps
 [ $((++_step)) != {step} ] || {way}; }}' DEBUG
 """
 
