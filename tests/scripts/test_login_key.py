@@ -78,6 +78,21 @@ def test_a_key_that_cannot_be_written_leaves_no_trace(limit: int, folder: bool, 
     assert ann.apply(KEY).code == 0
 
 
+@pytest.mark.parametrize("own", [OWN, None])
+def test_the_half_copy_of_a_killed_run_goes_with_the_line(own: str | None, ann: Sandbox) -> None:
+    if own:
+        ann.write(FILE, own, 0o600)
+    before = ann.state()
+    assert ann.apply(KEY).code == 0
+    for half in ("", OWN):
+        ann.write(f"{HOME}/.ssh/.mt-new", half)
+        assert ann.apply(KEY, "22222222").code == 0
+        assert not (ann / HOME / ".ssh/.mt-new").exists()
+    ann.write(f"{HOME}/.ssh/.mt-new", OWN)
+    assert ann.remove(KEY).code == 0
+    assert ann.state() == before
+
+
 def test_neither_the_tunnel_user_nor_sshds_limits_for_it_are_made(ann: Sandbox) -> None:
     before = ann.state("etc")
     assert ann.apply(KEY).code == 0
