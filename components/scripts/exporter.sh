@@ -29,7 +29,7 @@ closed() {
   D=/etc/systemd/system
   {
     find $D/$(kept unit).d/zz-metrics-tunnel.conf 2>/dev/null || :
-    grep -ls ":$PORT'" $D/*.service.d/zz-metrics-tunnel.conf
+    grep -ls ":$PORT'" $D/*.service.d/zz-metrics-tunnel.conf*
   } | sed 's/\.d\/[^/]*$//;s/.*\///' | sort -u
 }
 
@@ -63,8 +63,8 @@ ExecStart=$X/bin/sh -c '$WRAPPER' metrics-tunnel ${C#"$X"}"
   [ -z "$CHANGED$(wide)" ] && [ -n "$(listeners)" ] || systemctl restart $U || fail "$U does not start; see: journalctl -u $U"
 }
 
+# Within the lock: another stack may close the same port.
 prove() {
-  flock -u 9
   poll 15 answers || fail "exporter did not come back on 127.0.0.1:$PORT; see: journalctl -u $U"
   W=$(wide)
   [ -z "$W" ] || fail "exporter still listens on $W; see what overrides ours: systemctl cat $U"

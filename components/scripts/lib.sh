@@ -1,7 +1,8 @@
 #!/bin/sh
 # What the parts share. Functions alone: components/payload.py sends those that a verb reaches.
-# A part defines preflight (may refuse, changes nothing), change (inside the lock), prove (unlocks with `flock -u 9`, then waits), record,
-# undo (after its files were put back), restore (takes everything away), check (prints drift) and present (is it there?).
+# A part defines preflight (may refuse, changes nothing), change (inside the lock), prove (waits; with `flock -u 9` where no
+# other stack has its files), record, undo (after its files were put back), restore (takes everything away), check (prints
+# drift) and present (is it there?).
 # Every part's values: MACHINE, PART, STACK. Exit code 3: refused, or failed and put back; the text says which.
 # An owner is <stack>.<resource>.<instance>; its file in the receipt holds it and the generation.
 
@@ -14,7 +15,7 @@ main() { # apply OWNER GENERATION | remove OWNER
   able
   exec 9>>/run/metrics-tunnel.lock
   lock
-  echo "pid $$ since $(date)" >/run/metrics-tunnel.lock
+  echo "$$, $(date)" >/run/metrics-tunnel.lock
   O=owners/${2%.*}
   if [ $1 = apply ]; then
     preflight
@@ -55,7 +56,7 @@ begin() {
   SAID=
 }
 
-lock() { flock -w 60 9 || fail "another run holds the lock ($(cat /run/metrics-tunnel.lock)); wait and run again"; }
+lock() { flock -w 60 9 || fail "another run holds the lock (pid $(cat /run/metrics-tunnel.lock)); wait and run again"; }
 
 # Sets V, systemd's version.
 able() {
@@ -85,15 +86,15 @@ finish() { # CODE where it is a signal, which may come while another is handled
         # Its folder has to be empty for undo.
         [ ! -e $P.mt-old ] && away $P || mv -fT $P.mt-old $P
       done
-      undo
       # Of a first apply nothing is kept.
       rm -f $RECEIPT/.new
       rmdir $RECEIPT/owners 2>/dev/null && rm -r $RECEIPT
+      undo
       SAID="$SAID; its old state is restored"
     fi
     printf '%s\n' "$MACHINE $PART: $SAID" >&2
   fi
-  for P in $UNDO $M; do rm -rf $P.mt-*; done
+  for P in $UNDO $M; do rm -rf "$P".mt-*; done
   rmdir $STORE 2>/dev/null
   exit $E
 }
@@ -126,15 +127,15 @@ label() { restorecon "$1" 2>/dev/null || :; }
 remember() { # PATH
   M=$1
   # Of a run that was killed.
-  rm -rf $1.mt-old
-  [ ! -e $1 ] || cp -aT $1 $1.mt-old 2>/dev/null || { rm -rf $1.mt-old && full $1; }
+  rm -rf "$1.mt-old"
+  [ ! -e "$1" ] || cp -aT "$1" "$1.mt-old" 2>/dev/null || full $1
   UNDO="$UNDO $1"
 }
 
 full() { fail "cannot write $1; see: df -h, mount"; }
 
 # Takes files away, and the copies that a killed run has left.
-away() { for P; do rm -rf $P $P.mt-*; done; }
+away() { for P; do rm -rf $P "$P".mt-*; done; }
 
 # Of these files, into the receipt.
 manifest() { keep manifest "$(stat -c '%a %U %n' "$@" && sha256sum "$@")"; }
@@ -307,7 +308,7 @@ undo_unit() {
 
 drop_unit() { # FILES of it
   systemctl stop $UNIT || :
-  away $F $D/multi-user.target.wants/$UNIT "$@"
+  away $F $F.d.mt-old $D/multi-user.target.wants/$UNIT "$@"
   systemctl daemon-reload
   systemctl reset-failed $UNIT 2>/dev/null || :
 }

@@ -80,7 +80,7 @@ undo() {
 
 # Takes away the file and, where we made it, its folder.
 take_away() {
-  as rm -f "$F"
+  as rm -f "$F" "$H/.ssh/.mt-new"
   W=$(cat $MADE)
   [ -z "$W" ] || as rmdir "$W" || :
   rm -f $MADE
@@ -88,7 +88,7 @@ take_away() {
 
 restore() {
   paths
-  [ -d "$H" ] || return 0
+  [ -d "$H" ] || { rm -f $MADE && return; }
   # Of a run that was killed.
   as rm -f "$H/.ssh/.mt-new"
   OLD=$(content)
@@ -102,6 +102,8 @@ x") W=${W%?} ;;
     take_away
   elif printf %s "$OLD" | grep -q " $ID\$"; then
     write "$W"
+    # It is for the last line of ours.
+    echo "$W" | grep -q ' metrics-tunnel-[^ ]*$' || rm -f $MADE
   fi
   end_sessions ! "${LINE#* }"
 }

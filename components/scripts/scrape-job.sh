@@ -28,6 +28,7 @@ find_prometheus() {
     [ -n "$CONFIG" ] || fail "Prometheus does not answer on $URL; give url and configFile"
   fi
   CONFIG=$(cd /proc/$PID/cwd && readlink -f "$CONFIG")
+  case $CONFIG in *[[:space:]*?\\[]*) fail "$CONFIG: move it to a path without blanks or *?[\\" ;; esac
 }
 
 # Pids of Prometheus.
@@ -116,7 +117,7 @@ loaded() {
 }
 
 undo() {
-  leave
+  [ -d $RECEIPT ] || leave
   [ -z "${PID-}" ] || kill -HUP $PID
 }
 

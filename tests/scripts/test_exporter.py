@@ -168,6 +168,8 @@ def test_an_exporter_that_does_not_come_back_on_loopback_is_given_back_as_it_was
     assert f"see: journalctl -u {SERVICE}; its old state is restored" in done.err
     assert machine.state() == before
     assert machine.read("fake/listeners").startswith("*:9100 ")
+    # Another stack that closes the same port waits until it is decided.
+    assert (machine / "fake/slept-in-lock").exists() == (fault == "silent")
     (machine / f"fake/{fault}").unlink()
     assert machine.apply(NODE).code == 0
 
@@ -236,6 +238,30 @@ def test_an_exporter_whose_drop_in_an_interrupted_run_took_away_is_given_back_by
     assert "127.0.0.1:9100" in machine.read("fake/listeners")
     assert machine.remove(NODE).code == 0
     assert "*:9100" in machine.read("fake/listeners")
+
+
+def test_what_a_run_left_that_was_killed_before_its_drop_in_stood_is_taken_away(machine: Sandbox) -> None:
+    machine.add_exporter()
+    before = machine.state()
+    assert machine.apply(NODE).code == 0
+    text = machine.read(DROPIN)
+    assert machine.remove(NODE).code == 0
+    machine.write(f"{DROPIN}.mt-new", text)
+    assert machine.remove(NODE).code == 0
+    assert machine.state() == before
+
+
+@in_each_shell
+def test_a_unit_with_a_backslash_in_its_name_is_served_without_a_trace(machine: Sandbox) -> None:
+    machine.add_exporter("node\\x2dexporter")
+    before = machine.state()
+    for generation in ("11111111", "22222222"):
+        done = machine.apply(NODE, generation)
+        assert (done.code, done.err) == (0, "")
+        assert not [path for path in machine.state() if ".mt-" in path]
+    machine.write(DROPIN.replace("prometheus-node-", "node\\x2d") + ".mt-old", "of a killed run")
+    assert machine.remove(NODE).code == 0
+    assert machine.state() == before
 
 
 def test_an_exporter_that_is_gone_does_not_stand_in_the_way(machine: Sandbox) -> None:

@@ -93,6 +93,28 @@ def test_the_half_copy_of_a_killed_run_goes_with_the_line(own: str | None, ann: 
     assert ann.state() == before
 
 
+@pytest.mark.parametrize("hand", ["own line", "user gone"])
+def test_what_hands_did_to_a_file_that_we_made_leaves_no_note_of_ours(hand: str, ann: Sandbox) -> None:
+    assert ann.apply(KEY).code == 0
+    if hand == "own line":
+        ann.write(FILE, OWN + ann.read(FILE), 0o600)
+    else:
+        ann.write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
+    assert ann.remove(KEY).code == 0
+    assert ann.read(FILE) == (OWN if hand == "own line" else LINE)
+    assert not (ann / "var/lib/metrics-tunnel").exists()
+
+
+def test_two_lines_in_a_file_that_we_made_go_one_by_one_and_the_file_with_the_last(ann: Sandbox) -> None:
+    before = ann.state()
+    both = [parts(stack, hosts=GIVEN)[NAME] for stack in ("test", "prod")]
+    for part in both:
+        assert ann.apply(part).code == 0
+    for part in both:
+        assert ann.remove(part).code == 0
+    assert ann.state() == before
+
+
 def test_neither_the_tunnel_user_nor_sshds_limits_for_it_are_made(ann: Sandbox) -> None:
     before = ann.state("etc")
     assert ann.apply(KEY).code == 0

@@ -1,5 +1,6 @@
 """The marked block goes into prometheus.yml and out again, every other byte kept; it runs, or nothing changed."""
 
+import os
 import re
 import shutil
 
@@ -99,6 +100,19 @@ def test_a_linked_configuration_is_changed_where_it_lies_and_stays_linked(machin
 
 
 @in_each_shell
+@pytest.mark.parametrize("name", ["prometheus - prod/a.yml", "prometheus*/a.yml", "a\\b.yml"])
+def test_a_configuration_whose_path_a_shell_would_take_apart_is_refused_untouched(name: str, machine: Sandbox) -> None:
+    machine.add_prometheus()
+    machine.write(f"srv/{name}", PROMETHEUS)
+    machine.write("srv/prometheus/wal", "samples")
+    machine.write("fake/config", f"{machine.root}/srv/{name}")
+    before = machine.state()
+    done = machine.apply(JOB)
+    assert (done.code, "move it to a path without blanks" in done.err) == (3, True)
+    assert machine.state() == before
+
+
+@in_each_shell
 def test_two_stacks_have_a_block_each_and_either_may_go_first(machine: Sandbox) -> None:
     other = parts("prod")["mon1-scrape-job"]
     machine.add_prometheus()
@@ -195,6 +209,18 @@ def test_a_job_that_prometheus_does_not_load_is_taken_out_again(machine: Sandbox
     assert machine.files() == before
     (machine / "fake/reload-fails").unlink()
     assert machine.apply(JOB).code == 0
+
+
+def test_a_job_that_was_there_keeps_its_folder_where_another_is_not_loaded(machine: Sandbox) -> None:
+    """Prometheus watches that folder."""
+    machine.add_prometheus()
+    assert machine.apply(JOB).code == 0
+    before = machine.state("etc")
+    machine.write("fake/reload-fails", "")
+    os.utime(machine / "fake/loaded", (1, 1))
+    slower = parts(servers={"mon1": {"scrape_interval": "30s"}})["mon1-scrape-job"]
+    assert machine.apply(slower, "22222222").code == 3
+    assert machine.state("etc") == before
 
 
 def test_a_job_that_promtool_refuses_never_reaches_the_configuration(machine: Sandbox) -> None:

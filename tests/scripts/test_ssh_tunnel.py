@@ -257,3 +257,12 @@ def test_an_old_systemd_is_not_told_what_it_does_not_know(machine: Sandbox) -> N
     assert machine.apply(TUNNEL).code == 0
     assert set(SANDBOX.splitlines()) - set(machine.read(UNIT).splitlines()) == NEWER
     assert machine.look(TUNNEL, "mon1") == Finding("0a1b2c3d")
+
+
+def test_the_copy_of_an_override_that_a_killed_run_has_left_is_taken_away(machine: Sandbox) -> None:
+    machine.add_all()
+    before = machine.state()
+    assert machine.apply(TUNNEL).code == 0
+    machine.write(f"{UNIT}.d.mt-old/override.conf", "[Service]\nUser=root\n")
+    assert machine.remove(TUNNEL).code == 0
+    assert machine.state() == before
