@@ -1,7 +1,10 @@
 """What the documents name is there."""
 
 import re
+import subprocess
 from pathlib import Path
+
+from components.payload import code, payload
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,3 +23,13 @@ def test_every_link_between_documents_leads_somewhere() -> None:
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / link).exists(), (page.name, link)
+
+
+def test_a_packed_script_is_read_as_the_decision_says() -> None:
+    found = re.search(
+        r"^ +(sed -n .* gunzip)$", (ROOT / "docs/decisions/2-packed-scripts.md").read_text(), re.MULTILINE
+    )
+    assert found
+    sent = payload("exporter", {"PART": "x"})
+    read = subprocess.run(["sh", "-c", found[1]], input=sent, text=True, capture_output=True, check=True).stdout
+    assert read == code("exporter")
