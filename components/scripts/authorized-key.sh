@@ -14,7 +14,7 @@ preflight() {
   paths
   case $(getent passwd $LOGIN) in '' | *"$GECOS"*) ;; *) fail "user $LOGIN is there and not ours; rename it" ;; esac
   [ ! -s $CONF ] || [ -d $RECEIPT ] || grep -q metrics-tunnel $CONF || fail "$CONF is not ours; move it away"
-  listened "$(grep -s " $ID\$" $KEYS)"
+  listened "$(kept line && cat $KEYS 2>/dev/null)"
   test_sshd
   P=$(effective || :)
   ! W=$(echo "$P" | grep -x 'disableforwarding yes\|pubkeyauthentication no') || fail "sshd has '$W'; take that out"

@@ -46,7 +46,7 @@ preflight() {
   C=$(systemctl cat $U | own_command)
   X=${C%%[!+!-]*}
   case ${C#"$X"} in
-  '') fail "unit $U ($(shows $U LoadState)) has no ExecStart; give the exporter's unit" ;;
+  '') fail "unit $U ($(shows $U LoadState)) has no ExecStart; unmask it, or give the exporter's unit" ;;
   [@:]*) fail "unit $U has an ExecStart with @ or :, which is not served" ;;
   *systemd-socket*) foreign ;;
   esac

@@ -198,8 +198,9 @@ printf "GET /%s HTTP/1.0\r\n\r\n" "${u#*/}" >&3
 sed -n "1{/ 200 /!q};1,/^\r$/!p" <&3' - "$1" 2>/dev/null
 }
 
-# Refuses where a key line would open a port that nobody listens on, unless the line that is there opens it already.
-listened() { # OLD-LINE
+# Refuses where a key line would open a port that nobody listens on, unless a line opens it already or did: an exporter
+# that has stopped since must not keep its host from a new key, and the exporter's own part starts it.
+listened() { # OLD-LINES
   for A in $(echo "$LINE" | grep -o '127\.0\.0\.1:[0-9]*'); do
     case $1 in *"\"$A\""*) continue ;; esac
     [ -n "$(ss -Hltn "sport = :${A#*:}")" ] || fail "nothing listens on port ${A#*:}; start the exporter, or give its port"

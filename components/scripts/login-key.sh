@@ -24,7 +24,7 @@ preflight() {
   case $W in *'authorizedkeysfile '*.ssh/authorized_keys*) ;; *) fail "sshd does not read $F; name it in AuthorizedKeysFile, or leave login out" ;; esac
   ! echo "$W" | grep -x -e 'allowtcpforwarding no' -e 'allowtcpforwarding remote' -e 'disableforwarding yes' ||
     fail "sshd lets $LOGIN forward nothing; set AllowTcpForwarding local, or leave login out"
-  listened "$(content | grep " $ID\$")"
+  listened "$(kept line && content)"
 }
 
 # The file, byte for byte, and an x; the x alone where it is not there.

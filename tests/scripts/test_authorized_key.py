@@ -360,6 +360,21 @@ def test_a_port_that_nobody_listens_on_is_refused_before_a_key_or_tunnel_changes
     assert machine.apply(KEY, "22222222").code == 0, "an exporter that is down where the line is already is health"
 
 
+@in_each_shell
+def test_an_exporter_that_has_stopped_hinders_neither_a_new_key_nor_the_healing_of_its_line(machine: Sandbox) -> None:
+    assert machine.apply(KEY).code == 0
+    whole = machine.state("etc")
+    machine.write("fake/listeners", "")
+    machine.write(KEYS, machine.read(KEYS).replace('permitopen="127.0.0.1:9100",', ""))
+    assert machine.apply(KEY, "22222222").code == 0
+    assert machine.state("etc") == whole
+    rotated = parts(servers={"mon1": {"rotation": 2}})[NAME]
+    done = machine.apply(rotated, "33333333")
+    assert (done.code, done.err) == (0, "")
+    assert machine.remove(KEY).code == 0
+    assert "metrics-tunnel-test-mon1-2" in machine.read(KEYS)
+
+
 @pytest.mark.parametrize("text", ["", "Match User bob\n"])
 def test_a_drop_in_of_ours_that_a_hand_replaced_heals(text: str, machine: Sandbox) -> None:
     assert machine.apply(KEY).code == 0

@@ -109,7 +109,11 @@ def test_a_unit_made_by_hand_in_etc_is_never_edited(machine: Sandbox) -> None:
         ("fake/listeners", "*:9100 1 systemd\n", FOREIGN),
         ("proc/9100/cgroup", "0::/docker/0123456789\n", FOREIGN),
         ("proc/9100/cgroup", "0::/user.slice/session-1.scope\n", FOREIGN),
-        (UNIT, "[Service]\nType=oneshot\n", f"unit {SERVICE} (loaded) has no ExecStart; give the exporter's unit"),
+        (
+            UNIT,
+            "[Service]\nType=oneshot\n",
+            f"unit {SERVICE} (loaded) has no ExecStart; unmask it",
+        ),
         (UNIT, "[Service]\nExecStart=@/usr/bin/x y\n", "has an ExecStart with @ or :, which is not served"),
         (UNIT, "[Service]\nExecStart=/usr/bin/x --web.systemd-socket\n", FOREIGN),
     ],
@@ -134,7 +138,7 @@ def test_a_unit_that_is_named_and_not_there_is_refused(machine: Sandbox) -> None
     given = parts(hosts={"web1": {"exporters": {"node": exporter(unit="gone.service")}}})[NAME]
     done = machine.apply(given)
     assert done.code == 3
-    assert "unit gone.service (not-found) has no ExecStart; give the exporter's unit" in done.err
+    assert "unit gone.service (not-found) has no ExecStart; unmask it, or give the exporter's unit" in done.err
     machine.add_exporter()
     done = machine.apply(given)
     assert done.code == 3

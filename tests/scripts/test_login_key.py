@@ -115,6 +115,17 @@ def test_two_lines_in_a_file_that_we_made_go_one_by_one_and_the_file_with_the_la
     assert ann.state() == before
 
 
+@in_each_shell
+def test_an_exporter_that_has_stopped_does_not_hinder_the_healing_of_its_line(ann: Sandbox) -> None:
+    ann.write(FILE, OWN, 0o600)
+    assert ann.apply(KEY).code == 0
+    whole = ann.read(FILE)
+    ann.write(FILE, OWN, 0o600)
+    ann.write("fake/listeners", "")
+    assert ann.apply(KEY, "22222222").code == 0
+    assert ann.read(FILE) == whole
+
+
 def test_neither_the_tunnel_user_nor_sshds_limits_for_it_are_made(ann: Sandbox) -> None:
     before = ann.state("etc")
     assert ann.apply(KEY).code == 0
