@@ -53,6 +53,8 @@ preflight() {
 }
 
 change() {
+  # First what tells a removal of the folder, should nothing come into it.
+  keep unit $U
   mkdir -p ${DROPIN%/*}
   CHANGED=
   put $DROPIN "# Managed by metrics-tunnel: loopback alone.
@@ -84,7 +86,6 @@ asked() {
 record() {
   keep asked "$(systemctl cat $U | asked)"
   keep command "$C"
-  keep unit $U
   manifest $DROPIN
 }
 

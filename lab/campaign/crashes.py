@@ -120,11 +120,13 @@ def end_everywhere(command: Command, way: str, stride: int = 1) -> Tally:
     """End a part's apply and remove before every `stride`-th step. It is away before and after."""
     tally = Tally()
     ends = {}
+    counted = {}
     for verb in ("remove", "apply"):
         # Before no step: it is counted and ends by itself.
         command.run(verb, _BEHIND)
-        tally.steps[verb] = len(command.steps())
+        counted[verb] = len(command.steps())
         ends[verb] = command.picture()
+    tally.steps = {verb: counted[verb] for verb in ("apply", "remove")}
     command.run("remove")
     try:
         for step in range(1, max(tally.steps.values()) + 1, stride):

@@ -12,6 +12,7 @@ from tests.scripts.sandbox import Done, Sandbox, parts, tools
 LOGIN = parts(hosts={"web1": {"login": "ann"}})["web1-authorized-key-mon1"]
 PARTS = {**parts(), "login": LOGIN}
 CHANGING = ["rm", "mv", "cp", "mkdir", "rmdir", "touch", "chmod", "cat", "restorecon", "ssh-keygen", "useradd"]
+STRIDES = {"KILL": 1, "TERM": 2}
 # Runs what it stands for, or ends the script's group at its turn. What only reads, or is a fake's own, is no step.
 COUNTER = """#!/bin/sh
 case "${{0##*/}} $*" in
@@ -96,7 +97,7 @@ def alive(group: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("signal", ["KILL", "TERM"])
+@pytest.mark.parametrize("signal", STRIDES)
 @pytest.mark.parametrize("name", PARTS)
 def test_ended_at_any_step_a_part_goes_on_to_either_end_without_a_trace(
     name: str, signal: str, tmp_path: Path, counted: Path
@@ -112,8 +113,7 @@ def test_ended_at_any_step_a_part_goes_on_to_either_end_without_a_trace(
             assert one.run("apply").code == 0
             one.keep()
         ended = 0
-        # What one signal passes over is the other's.
-        for step in range(1 if signal == "KILL" else 2, 99, 2):
+        for step in range(1, 99, STRIDES[signal]):
             one.back()
             if not (done := one.end(verb, step, signal)):
                 break
@@ -122,8 +122,8 @@ def test_ended_at_any_step_a_part_goes_on_to_either_end_without_a_trace(
                 now = one.state()
                 assert not [path for path in now if ".mt-" in path], (verb, step, done)
                 assert done.code == 0 or "is restored" not in done.err or now == ends[other], (verb, step, done)
-            # In turn: to the end that was meant and back, or back at once.
-            for then in (verb, other) if step % 4 < 2 else (other,):
+            # Back at once, or by turns to the end that was meant and back.
+            for then in (verb, other) if step % 3 == 0 else (other,):
                 again = one.run(then)
                 assert (again.code, one.state()) == (0, ends[then]), (verb, step, done, then, again)
         assert ended
