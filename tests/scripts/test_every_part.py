@@ -219,13 +219,13 @@ def test_a_part_whose_connection_is_lost_is_applied_or_undone_and_running_again_
 def test_while_another_run_holds_the_lock_a_part_is_refused_and_says_who_holds_it(name: str, machine: Sandbox) -> None:
     add_all(machine, name)
     before = machine.state(times=True)
-    lock = machine.write("run/metrics-tunnel.lock", "pid 1 since noon\n")
+    lock = machine.write("run/metrics-tunnel.lock", "1, noon\n")
     with lock.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         done = machine.apply(parts()[name])
     assert done.code == 3
     assert len(done.err.splitlines()) == 1
-    assert "another run holds the lock (pid 1 since noon)" in done.err
+    assert "another run holds the lock (pid 1, noon)" in done.err
     assert machine.state(times=True) == before
 
 
