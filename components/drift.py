@@ -20,11 +20,15 @@ _PATIENCE_SECONDS = 2
 
 @dataclass
 class Finding:
-    """What one part's machine reports. `generation` is None where no receipt of this resource is there."""
+    """What one part's machine reports. `generation` is None where no receipt of this resource is there.
+
+    `drift` is what applying again repairs, `refusals` what it would refuse, `notices` what is told and left alone.
+    """
 
     generation: str | None = None
     drift: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ def parse(output: str) -> dict[str, Finding]:
                     finding.generation = text
                 elif kind == "drift":
                     finding.drift.append(text)
+                elif kind == "notice":
+                    finding.notices.append(text)
                 else:
                     finding.refusals.append(text)
             case _:
@@ -128,7 +134,7 @@ def generation(finding: Finding | None, warn: Callable[[str], None]) -> str:
     """Return the recorded generation where the part is in sync, else a new one, and warn of what was found."""
     if finding is None:
         return secrets.token_hex(4)
-    for text in finding.drift:
+    for text in [*finding.notices, *finding.drift]:
         warn(text)
     for text in finding.refusals:
         warn(f"`pulumi up` would refuse: {text}")

@@ -17,7 +17,7 @@ _FUNCTION = re.compile(r"^(\w+)\(\) (?:\{.*\}|\{(?s:.*?)^\})$", re.MULTILINE)
 _USAGE = re.compile(r"\A(\w+\(\) \{) #.*")
 _WORD = re.compile(r"\w+")
 # What only an observation calls; it need not be in the state.
-_LOOKING = {"observe", "rehearse", "report", "check", "present", "manifest_drift", "unit_drift"}
+_LOOKING = {"observe", "rehearse", "report", "check", "notices", "present", "manifest_drift", "unit_drift"}
 _SIDE_BY_SIDE = 4
 _LEVEL = 12
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -97,7 +97,7 @@ def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
     library = "\n".join(known[name] for name in needed)
     for script in scripts:
         own = functions(script)
-        wanted = reachable(["present", "preflight", "check"], own)
+        wanted = reachable(["present", "preflight", "check", "notices"], own)
         blocks.append(f"script_{script.replace('-', '_')}() {{\n" + "\n".join(own[name] for name in wanted) + "\n}")
     for script, owner, values in parts:
         call = f"script_{script.replace('-', '_')}\nobserve {shlex.quote(owner)}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TIMES = 3
-LIMITS = {"connections a machine": "   at most 1", "state KB a host": "   at most 50"}
+LIMITS = {"connections a machine": "   at most 1"}
 BARE = """
 import json
 import pulumi

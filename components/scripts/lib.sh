@@ -2,7 +2,7 @@
 # What the parts share. Functions alone: components/payload.py sends those that a verb reaches.
 # A part defines preflight (may refuse, changes nothing), change (inside the lock), prove (waits; with `flock -u 9` where no
 # other stack has its files), record, undo (after its files were put back), restore (takes everything away), check (prints
-# drift) and present (is it there?).
+# drift), notices (prints what is worth a word, and is neither drift nor touched) and present (is it there?).
 # Every part's values: MACHINE, PART, STACK. Exit code 3: refused, or failed and put back; the text says which.
 # An owner is <stack>.<resource>.<instance>; its file in the receipt holds it and the generation.
 
@@ -102,6 +102,7 @@ finish() { # CODE where it is a signal, which may come while another is handled
 # What a part need not define.
 prove() { :; }
 undo() { :; }
+notices() { :; }
 
 keep() { # NAME TEXT, into the receipt
   mkdir -p $RECEIPT/owners
@@ -171,6 +172,7 @@ observe() { # OWNER
       printf '%s\n' "$D" | while IFS= read -r L; do report drift "$L"; done
       L=$(rehearse) || case $D in *"$L"*) ;; *) report fail "$L" ;; esac
     }
+    notices | while IFS= read -r notice; do report notice "$notice"; done
     ;;
   *)
     [ -d "$RECEIPT/owners" ] || ! present || report drift "its receipt $RECEIPT is missing; it is applied again"

@@ -1,15 +1,13 @@
 """What is sent to machines, and what they answer."""
 
 import hashlib
-import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from components import authorized_key, exporter, keypair, scrape_config, scrape_job, ssh_tunnel, tunnel_watchdog
 from components.drift import Finding, generation, parse
-from components.payload import _LOOKING, assignments, code, functions, observation, packed, payload, reachable
+from components.payload import assignments, code, functions, observation, packed, payload
 from components.ssh_tunnel import Forward, desired
 
 SCRIPTS = ["keypair", "authorized-key", "login-key", "tunnel-watchdog", "ssh-tunnel", "scrape-job", "scrape-config"]
@@ -72,7 +70,7 @@ def test_a_payload_cut_anywhere_before_its_last_line_runs_nothing(script: str) -
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_part_has_every_verb(script: str) -> None:
-    verbs = {"preflight", "change", "prove", "record", "undo", "restore", "check", "present"}
+    verbs = {"preflight", "change", "prove", "record", "undo", "restore", "check", "notices", "present"}
     assert verbs <= (functions("lib") | functions(script)).keys()
 
 
@@ -85,9 +83,18 @@ def test_an_observation_is_well_formed_and_ends_with_its_end() -> None:
 def test_findings_are_read_and_a_greeting_is_passed_over() -> None:
     found = parse(
         "Hi\nmetrics-tunnel\tp\tgeneration\tabc\nmetrics-tunnel\tp\tdrift\tunit edited\nmetrics-tunnel\tq\trefuse\tno\n"
-        "metrics-tunnel\tend\n"
+        "metrics-tunnel\tp\tnotice\ta file beside ours\nmetrics-tunnel\tend\n"
     )
-    assert found == {"p": Finding("abc", ["unit edited"]), "q": Finding(None, [], ["no"])}
+    assert found == {
+        "p": Finding("abc", ["unit edited"], [], ["a file beside ours"]),
+        "q": Finding(None, [], ["no"]),
+    }
+
+
+def test_a_notice_is_told_and_plans_nothing() -> None:
+    said: list[str] = []
+    assert generation(Finding("abc", notices=["a file beside ours"]), said.append) == "abc"
+    assert said == ["a file beside ours"]
 
 
 def test_an_answer_that_was_cut_is_refused() -> None:
@@ -116,80 +123,3 @@ def test_the_tunnel_ends_its_options_before_the_destination_and_pins_the_host_ke
 def test_a_hostile_address_reaches_no_unit(address: str) -> None:
     with pytest.raises(ValueError, match="no host name"):
         desired("s", "web1", address, 22, {"path": "/k", "public": "p"}, "k", [])
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_no_word_of_a_message_brings_a_function_along(script: str) -> None:
-    known = {n: t for n, t in (functions("lib") | functions(script)).items() if n not in _LOOKING}
-    message = re.compile(r'(?<=fail ")(?:[^"$]|\$(?!\()|\$\((?:[^()]|\([^()]*\))*\))*')
-    called = re.compile(r"\$\((?:[^()]|\([^()]*\))*\)")
-    bare = {name: message.sub(lambda m: " ".join(called.findall(m[0])), text) for name, text in known.items()}
-    assert reachable(["main"], known) == reachable(["main"], bare)
-
-
-# As long as names are in earnest.
-STACK, SERVER, HOST = "production", "prometheus-frankfurt", "web-frontend-12-frankfurt"
-ADDRESS = "web-frontend-12.frankfurt.example.org"
-
-
-def sizes() -> dict[str, int]:
-    key = keypair.desired(STACK, SERVER, 1)
-    public = f"ssh-ed25519 {'A' * 68} {key['COMMENT']}"
-    listen = "127.100.200.200:19100"
-    values = {
-        "keypair": (f"keypair-{key['COMMENT']}", {**key, "PRIVATE_KEY": ""}),
-        "scrape-job": (
-            f"scrape-job-{STACK}",
-            {**scrape_job.desired(STACK, "15s", "10s"), "CONFIG": "", "SERVICE": "", "URL": ""},
-        ),
-        "authorized-key": (
-            f"authorized-key-{key['COMMENT']}",
-            {
-                "ID": key["COMMENT"],
-                "LINE": authorized_key.line(public, [9100], ["10.100.100.100"]),
-            },
-        ),
-        "login-key": (
-            f"login-key-deploy-{key['COMMENT']}",
-            {
-                "LOGIN": "deploy",
-                "ID": key["COMMENT"],
-                "LINE": authorized_key.line(public, [9100], ["10.100.100.100"]),
-            },
-        ),
-        "ssh-tunnel": (
-            f"ssh-tunnel-{HOST}",
-            {
-                "HOST": HOST,
-                "LISTENS": f"{listen}/metrics",
-                **ssh_tunnel.desired(
-                    STACK,
-                    HOST,
-                    ADDRESS,
-                    22,
-                    {"path": key["KEY"], "public": public},
-                    "ssh-ed25519 " + "A" * 68,
-                    [ssh_tunnel.Forward(listen, 9100)],
-                ),
-            },
-        ),
-        "scrape-config": (
-            f"scrape-config-{HOST}",
-            {
-                **scrape_config.desired(HOST, {"env": "production"}, [scrape_config.Target("node", listen)]),
-                "HOST": HOST,
-            },
-        ),
-        "tunnel-watchdog": ("tunnel-watchdog", {"UNIT_FILE": tunnel_watchdog.UNIT}),
-        "exporter": ("exporter-9100", exporter.desired(9100, "/metrics", "")),
-    }
-    shared = {"MACHINE": HOST, "STACK": STACK}
-    return {script: len(payload(script, {**shared, "PART": part, **own})) for script, (part, own) in values.items()}
-
-
-def test_what_is_sent_is_small_for_the_state_holds_it_twice() -> None:
-    found = sizes()
-    table = "\n".join(f"{script:15}{size:6}" for script, size in found.items())
-    of_a_host = [found[script] for script in ("authorized-key", "ssh-tunnel", "scrape-config", "exporter")]
-    assert max(found.values()) <= 5000, table
-    assert sum(of_a_host) / len(of_a_host) <= 3925, table
