@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any, cast
 
 import asyncssh
@@ -50,7 +51,8 @@ class Machine:
         if "sudo_password" not in self.connection:
             return f"sudo -n {text}"
         # The first line of standard input is the password; sudo is not exec'd, for its ticket belongs to this shell.
-        return f"""sh -c 'IFS= read -r p; printf "%s\\n" "$p" | sudo -S -p "" -v && sudo -n {text}'"""
+        with_password = f"""IFS= read -r p; printf "%s\\n" "$p" | sudo -S -p "" -v && sudo -n {text}"""
+        return f"sh -c {quote(with_password)}"
 
     def stdin(self, text: pulumi.Input[str]) -> pulumi.Output[str]:
         """Return standard input for `command`: the sudo password, secret, goes before it where there is one."""

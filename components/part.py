@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 import pulumi
@@ -50,11 +51,11 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
     owner = pulumi.Output.all(*triggers).apply(lambda given: f"{stack}.{part.name}.{_digest(given)}")
     token = _token(part, known, owner, made)
     run = f"timeout {_SECONDS + part.wait} sh -s --"
-    text = pulumi.Output.all(token, owner).apply(lambda t: machine.command(f"{run} apply {t[1]} {t[0]}"))
+    text = pulumi.Output.all(token, owner).apply(lambda t: machine.command(f"{run} apply {quote(t[1])} {quote(t[0])}"))
     stdin = pulumi.Output.all(**known, **part.late).apply(lambda values: payload(part.script, values))
     arguments: dict[str, Any] = {
         "create": text,  # for updates too: without `update` the provider runs `create`
-        "delete": owner.apply(lambda o: machine.command(f"{run} remove {o}")),
+        "delete": owner.apply(lambda o: machine.command(f"{run} remove {quote(o)}")),
         "stdin": machine.stdin(stdin),
         "triggers": triggers,
         "add_previous_output_in_env": False,

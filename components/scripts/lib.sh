@@ -8,6 +8,11 @@
 
 main() { # apply OWNER GENERATION | remove OWNER
   begin
+  wrong=$(out_of_place "$@")
+  if [ -n "$wrong" ]; then
+    printf '%s\n' "metrics-tunnel: $wrong" >&2
+    exit 3
+  fi
   trap finish EXIT
   trap 'finish 143' HUP INT TERM
   # A write to nobody fails, as any other, and does not end us on the spot.
@@ -54,6 +59,43 @@ begin() {
   M=
   STEP=preflight
   SAID=
+}
+
+# Prints which value could leave its place on this machine, where names and paths are made of it. Python has refused it
+# long before; here it is refused whoever has made the command.
+out_of_place() { # the command line's words
+  for word in "$@"; do
+    plain_name "the command line" "$word"
+  done
+  plain_name MACHINE "$MACHINE"
+  plain_name PART "$PART"
+  plain_name STACK "$STACK"
+  plain_name PROJECT "${PROJECT-none}"
+  plain_name HOST "${HOST-none}"
+  plain_name ID "${ID-none}"
+  plain_name COMMENT "${COMMENT-none}"
+  plain_name JOB "${JOB-none}"
+  plain_name LOGIN "${LOGIN-none}"
+  plain_name PORT "${PORT-0}"
+  plain_name WAIT "${WAIT-0}"
+  plain_path CONFIG "${CONFIG:-/}"
+  plain_path METRICS "${METRICS:-/}"
+  case ${SERVICE-} in -* | *[!A-Za-z0-9@._-]*) echo "SERVICE is no plain name; use letters, digits, . _ @ and -" ;; esac
+  if [ -n "${KEY-}" ]; then
+    plain_name KEY "${KEY#/etc/metrics-tunnel/keys/}"
+  fi
+}
+
+plain_name() { # WHAT VALUE
+  case $2 in '' | . | .. | -* | *[!A-Za-z0-9._-]*) echo "$1 is no plain name; use letters, digits, . _ and -" ;; esac
+}
+
+plain_path() { # WHAT VALUE
+  case $2 in
+  [!/]* | *//* | */./* | */../* | */. | */.. | *[!A-Za-z0-9@._+/-]*)
+    echo "$1 is no plain absolute path; use letters, digits and . _ + @ - between slashes"
+    ;;
+  esac
 }
 
 lock() { flock -w 60 9 || fail "another run holds the lock (pid $(cat /run/metrics-tunnel.lock)); wait and run again"; }
@@ -163,6 +205,11 @@ manifest_drift() {
 # One part's report to `pulumi preview`: lines of part, kind, text. Changes nothing.
 observe() { # OWNER
   begin
+  wrong=$(out_of_place "$@")
+  if [ -n "$wrong" ]; then
+    report fail "$wrong"
+    return
+  fi
   case $(kept "owners/${1%.*}"):$(ls "$RECEIPT/owners" 2>/dev/null) in
   "$1 "*)
     L=$(kept "owners/${1%.*}")

@@ -2,7 +2,9 @@
 
 # ruff: noqa: D102 - the methods of the server are asyncssh's own
 import asyncio
+import shlex
 import socket
+import subprocess
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -254,6 +256,28 @@ def test_a_command_goes_through_sudo_unless_the_user_is_root() -> None:
     command = Machine("a", {"address": "local", "user": "u", "sudo_password": "planted"}).command("x")
     assert "sudo -S" in command
     assert "planted" not in command
+
+
+def test_a_word_of_a_command_stays_one_word_through_sudo_too(tmp_path: Path) -> None:
+    """As of an owner that no rule has seen."""
+    word = 'a\'b;touch /tmp/x $(id) "c" `id` \\ *'
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "sudo").write_text('#!/bin/sh\nif [ "$1" = -n ]; then shift; "$@"; else cat >/dev/null; fi\n')
+    (programs / "sudo").chmod(0o755)
+    logins: list[dict[str, str]] = [{}, {"user": "deploy"}, {"user": "deploy", "sudo_password": "p"}]
+    for login in logins:
+        connection = cast("ConnectionArgs", {"address": "a", "host_key": line(HOST_KEY), **login})
+        command = Machine("web1", connection).command(f"printf '%s\\n' {shlex.quote(word)} end")
+        done = subprocess.run(
+            ["sh", "-c", command],
+            input="p\n",
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PATH": f"{programs}:/usr/bin:/bin"},
+        )
+        assert done.stdout == f"{word}\nend\n"
 
 
 def test_standard_input_is_secret_where_it_holds_the_sudo_password() -> None:
