@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from lab import base
+from lab.greeting import greet
 from lab.progress import locked
 from lab.tools import default_cache
 
@@ -214,8 +215,13 @@ class Lab:
         _do("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab-admin", "-f", str(self.key))
         _ip("link", "set", self.bridge, "up")
 
-    def add(self, name: str, *layouts: Callable[[Path], None], release: str = base.RELEASE) -> Host:
-        """Make a host's tree of a Debian release and lay it out; it is not booted yet."""
+    def add(
+        self, name: str, *layouts: Callable[[Path], None], release: str = base.RELEASE, greets: bool = True
+    ) -> Host:
+        """Make a host's tree of a Debian release and lay it out; it is not booted yet.
+
+        Its logins greet, as many people's do, where `greets` does not say that they say nothing.
+        """
         if len(name) > 10 - len(self.bridge) + 5:
             raise LabError(f"{name}: too long for a lab host")
         used = {host.number for host in self.hosts.values()}
@@ -223,6 +229,8 @@ class Lab:
         self.hosts[name] = host
         self._save()
         host.mount()
+        if greets:
+            greet(host.tree)
         for layout in layouts:
             layout(host.tree)
         return host

@@ -122,9 +122,6 @@ EXPORTERS: dict[str, Layout] = {
 
 def _server(configuration: str | bytes | None) -> Layout:
     def layout(tree: Path) -> None:
-        # Logins greet there, as on many a server: none of it may be taken for an answer, nor files take modes from it.
-        with (tree / "root/.bashrc").open("a") as file:
-            file.write("\necho 'Welcome to this server.'\numask 077\nexport LC_ALL=C.UTF-8\n")
         (tree / _WANTS / "prometheus.service").symlink_to("/lib/systemd/system/prometheus.service")
         if configuration is not None:
             data = configuration if isinstance(configuration, bytes) else configuration.encode()
