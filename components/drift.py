@@ -1,21 +1,13 @@
-"""Drift: what a machine says of its parts, asked once a run, and the generation that makes the engine plan a repair."""
+"""Drift: what a machine says of its parts, and the generation that makes the engine plan a repair."""
 
-import asyncio
-import contextlib
 import secrets
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-import asyncssh
-import pulumi
-
-from .machine import Machine
-from .payload import observation
+from .state import Recorded, without_project
 
 _MARK = "metrics-tunnel"
-_PATIENCE_SECONDS = 2
+_WORDS = 4  # of a line: mark, part, kind, text
 
 
 @dataclass
@@ -31,16 +23,6 @@ class Finding:
     notices: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Question:
-    """One part to ask about; `values` are those known before anything ran."""
-
-    part: str
-    script: str
-    owner: str
-    values: Mapping[str, str]
-
-
 def parse(output: str) -> dict[str, Finding]:
     """Read an observation's output by part; lines that are not ours, such as a shell's greeting, are passed over.
 
@@ -52,7 +34,7 @@ def parse(output: str) -> dict[str, Finding]:
         match line.split("\t"):
             case [mark, "end"] if mark == _MARK:
                 ended = True
-            case [mark, part, kind, text] if mark == _MARK:
+            case [mark, part, kind, text] if mark == _MARK and kind != "owner":
                 finding = found.setdefault(part, Finding())
                 if kind == "generation":
                     finding.generation = text
@@ -69,65 +51,10 @@ def parse(output: str) -> dict[str, Finding]:
     return found
 
 
-class _Round:
-    """The questions that one connection to a machine answers."""
-
-    def __init__(self) -> None:
-        self.questions: list[Question] = []
-        self.full = asyncio.Event()
-        self.answer: asyncio.Future[dict[str, Finding] | None]
-
-
-class Observer:
-    """Asks each machine once for all its parts; one that asks much later than the others is asked for by itself."""
-
-    def __init__(self) -> None:
-        self._expected: Counter[Machine] = Counter()
-        self._rounds: dict[Machine, _Round] = {}
-
-    def expect(self, machine: Machine) -> None:
-        """Let the machine's other parts wait for one more: it will ask as soon as the connection is known."""
-        self._expected[machine] += 1
-
-    async def find(self, machine: Machine, connection: Mapping[str, Any], question: Question) -> Finding | None:
-        """Return what is found of one part; None where the machine cannot be asked (a warning says why)."""
-        together = self._rounds.get(machine)
-        if together is None:
-            together = self._rounds[machine] = _Round()
-            together.answer = asyncio.ensure_future(self._ask(machine, connection, together))
-        together.questions.append(question)
-        if len(together.questions) >= self._expected[machine]:
-            together.full.set()
-        found = await together.answer
-        return None if found is None else found.get(question.part, Finding())
-
-    async def _ask(
-        self, machine: Machine, connection: Mapping[str, Any], together: _Round
-    ) -> dict[str, Finding] | None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(together.full.wait(), _PATIENCE_SECONDS)
-        del self._rounds[machine]
-        asked = [(question.script, question.owner, question.values) for question in together.questions]
-        try:
-            return parse(await machine.ask(observation(asked), connection))
-        except (OSError, TimeoutError, ValueError, asyncssh.Error) as error:
-            pulumi.log.warn(
-                f"{machine.name}: cannot look at it ({str(error) or 'no answer in time'}); its parts are planned "
-                f"as changed; {_remedy(error)}, or set offline: true to leave this machine alone"
-            )
-            return None
-
-
-def _remedy(error: Exception) -> str:
-    if isinstance(error, asyncssh.HostKeyNotVerifiable):
-        return "compare the key with /etc/ssh/ssh_host_ed25519_key.pub there, and change hostKey if it is right"
-    if isinstance(error, asyncssh.PermissionDenied):
-        return "check user and key with ssh"
-    if "sudo:" in str(error):
-        return "set sudoPassword, or allow the user NOPASSWD"
-    if str(error).startswith("exit "):
-        return "check with ssh what the user's login shell does"
-    return "check address, port and firewall with ssh"
+def owners(output: str) -> list[tuple[str, str]]:
+    """Read pairs of receipt and owner, instance included, of all that lies on a machine, whichever stack's it is."""
+    lines = [line.split("\t") for line in output.splitlines()]
+    return [(line[1], line[3]) for line in lines if len(line) == _WORDS and line[0] == _MARK and line[2] == "owner"]
 
 
 def generation(finding: Finding | None, warn: Callable[[str], None]) -> str:
@@ -141,3 +68,28 @@ def generation(finding: Finding | None, warn: Callable[[str], None]) -> str:
     if finding.generation is None or finding.drift:
         return secrets.token_hex(4)
     return finding.generation
+
+
+def unexplained(finding: Finding, owner: str, known: Recorded | None) -> str:
+    """Return why a part without drift is planned, or nothing. `known` is what the state has of it, None for nothing."""
+    if finding.drift or known is None:
+        return ""
+    if finding.generation is None:
+        same = without_project(known.owner) == without_project(owner)
+        return "nothing of it is left on the machine; it is applied again" if same else ""
+    if finding.generation != known.generation:
+        return (
+            "it was applied by a run that this state does not know of: one that was killed, or another checkout's "
+            "stack of this name, which this one undoes; then rename one of the two (pulumi stack rename)"
+        )
+    return ""
+
+
+def unknown_to_state(holder: str) -> str:
+    """Return what is said of a machine with parts of this stack that its state does not know."""
+    project, _, stack = holder.partition(":")
+    return (
+        f"the stack {stack} of the project {project} was applied here before, and this state does not know of it. "
+        "Where the state was lost, `pulumi up` takes over all that is here. Where another checkout has a stack of this "
+        "name, the two undo each other: rename one of them (pulumi stack rename) before `pulumi up`"
+    )

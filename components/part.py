@@ -9,7 +9,8 @@ from typing import Any
 import pulumi
 from pulumi_command import local, remote
 
-from .drift import Observer, Question, generation
+from .drift import generation, unexplained, unknown_to_state
+from .look import Observer, Question
 from .machine import Machine
 from .payload import payload
 
@@ -45,10 +46,12 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
     """Make the part's resource: `remote.Command`, or `local.Command` on the machine that Pulumi runs on."""
     machine = part.machine
     stack = pulumi.get_stack()
+    holder = f"{pulumi.get_project()}:{stack}"
+    _observer.declare(holder, part.name, part.receipt)
     made: list[pulumi.Resource] = []
     known = {"MACHINE": machine.name, "PART": part.receipt, "STACK": stack, **part.values}
     triggers = [machine.connection["address"], part.version]
-    owner = pulumi.Output.all(*triggers).apply(lambda given: f"{stack}.{part.name}.{_digest(given)}")
+    owner = pulumi.Output.all(*triggers).apply(lambda given: f"{holder}.{part.name}.{_digest(given)}")
     token = _token(part, known, owner, made)
     run = f"timeout {_SECONDS + part.wait} sh -s --"
     text = pulumi.Output.all(token, owner).apply(lambda t: machine.command(f"{run} apply {quote(t[1])} {quote(t[0])}"))
@@ -109,7 +112,14 @@ def _token(
     async def ask(given: Mapping[str, Any]) -> str:
         values = given["values"] | dict.fromkeys(part.late, "")
         question = Question(part.receipt, part.script, given["owner"], values)
-        return generation(await _observer.find(part.machine, given["connection"], question), warn)
+        finding = await _observer.find(part.machine, given["connection"], question)
+        state = await _observer.recorded()
+        if finding and state is not None:
+            if finding.generation and part.name not in state:
+                _observer.warn_once(part.machine, unknown_to_state(given["owner"].rsplit(".", 2)[0]))
+            if reason := unexplained(finding, given["owner"], state.get(part.name)):
+                warn(reason)
+        return generation(finding, warn)
 
     asked: pulumi.Output[Any] = pulumi.Output.all(
         values=pulumi.Output.all(**known),

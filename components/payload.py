@@ -17,7 +17,8 @@ _FUNCTION = re.compile(r"^(\w+)\(\) (?:\{.*\}|\{(?s:.*?)^\})$", re.MULTILINE)
 _USAGE = re.compile(r"\A(\w+\(\) \{) #.*")
 _WORD = re.compile(r"\w+")
 # What only an observation calls; it need not be in the state.
-_LOOKING = {"observe", "rehearse", "report", "check", "notices", "present", "manifest_drift", "unit_drift"}
+_LOOKING = {"observe", "observe_owners", "rehearse", "report", "check", "notices", "present"}
+_LOOKING |= {"manifest_drift", "unit_drift"}
 _SIDE_BY_SIDE = 4
 _LEVEL = 12
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -89,7 +90,11 @@ def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
     needed = [
         name
         for name in reachable(
-            ["observe", *_WORD.findall("".join(text for script in scripts for text in functions(script).values()))],
+            [
+                "observe",
+                "observe_owners",
+                *_WORD.findall("".join(text for script in scripts for text in functions(script).values())),
+            ],
             known,
         )
         if name != "main"
@@ -97,7 +102,7 @@ def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
     library = "\n".join(known[name] for name in needed)
     for script in scripts:
         own = functions(script)
-        wanted = reachable(["present", "preflight", "check", "notices"], own)
+        wanted = reachable(["present", "preflight", "check", "notices", "shared"], own)
         blocks.append(f"script_{script.replace('-', '_')}() {{\n" + "\n".join(own[name] for name in wanted) + "\n}")
     for script, owner, values in parts:
         call = f"script_{script.replace('-', '_')}\nobserve {shlex.quote(owner)}"
@@ -106,4 +111,4 @@ def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
     # A few side by side: it is quicker, and no load for a server of many hosts. Each line is written at once.
     rounds = [calls[start : start + _SIDE_BY_SIDE] for start in range(0, len(calls), _SIDE_BY_SIDE)]
     body = "\n".join([*blocks, *("".join(f"{call} &\n" for call in some) + "wait" for some in rounds)])
-    return f"{library}\n{body}\nprintf 'metrics-tunnel\\tend\\n'\n"
+    return f"{library}\n{body}\n(observe_owners)\nprintf 'metrics-tunnel\\tend\\n'\n"

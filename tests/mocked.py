@@ -108,10 +108,12 @@ def deploy(
     stack: str = "test",
     preview: bool = False,
     project: str = "metrics-tunnel",
+    state: Mapping[str, str] | None = None,
 ) -> Deployment:
     """Run `program` once, as `pulumi preview` or `pulumi up` would, and return what came of it.
 
-    A machine without an answer has nothing applied yet.
+    A machine without an answer has nothing applied yet. `state` has what the stack's state knows: the command of each
+    resource. Without one the engine does not say.
     """
     done = Deployment()
 
@@ -126,7 +128,7 @@ def deploy(
         return said
 
     async def run() -> None:
-        mocks.set_mocks(_Mocks(), project, stack, preview, monitor=_Monitor(done))
+        mocks.set_mocks(_Mocks(state), project, stack, preview, monitor=_Monitor(done, state))
         settings.SETTINGS.engine = _Engine(done)
         await run_pulumi_func(program)
         # A warning waits for its resource's URN in a task of its own.
@@ -173,6 +175,9 @@ def _args(address: str, more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Mocks(mocks.Mocks):
+    def __init__(self, state: Mapping[str, str] | None) -> None:
+        self.state = state
+
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         key = re.search(r"^PART=keypair-(\S+)$", str(_bare(args.inputs.get("stdin"))), re.MULTILINE)
         return f"{args.name}-id", {
@@ -182,7 +187,11 @@ class _Mocks(mocks.Mocks):
         }
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
-        raise NotImplementedError(args.token)
+        assert args.token == "pulumi:pulumi:readStackResourceOutputs"
+        if self.state is None:
+            return {}, [("stackName", "the engine does not say")]
+        kind = "urn:pulumi:test::metrics-tunnel::command:remote:Command::"
+        return {"outputs": {f"{kind}{name}": {"outputs": {"create": text}} for name, text in self.state.items()}}, []
 
 
 @contextlib.contextmanager
@@ -198,9 +207,13 @@ def own_loop() -> Iterator[None]:
 
 
 class _Monitor(mocks.MockMonitor):
-    def __init__(self, done: Deployment) -> None:
-        super().__init__(_Mocks())
+    def __init__(self, done: Deployment, state: Mapping[str, str] | None) -> None:
+        super().__init__(_Mocks(state))
         self.done = done
+
+    def Invoke(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
+        with own_loop():
+            return super().Invoke(request)  # type: ignore[no-untyped-call]
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
         with own_loop():

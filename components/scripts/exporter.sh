@@ -3,6 +3,8 @@
 # Stacks that close the same port share the drop-in; the last to leave gives the exporter back.
 # Values: PORT, METRICS (path), SERVICE (unit, or empty: found by the listener), WRAPPER (sh text for ExecStart).
 
+shared() { true; }
+
 # Sets U, the exporter's unit, and DROPIN, ours for it.
 find_exporter() {
   W=$(listeners)

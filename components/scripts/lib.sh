@@ -3,8 +3,10 @@
 # A part defines preflight (may refuse, changes nothing), change (inside the lock), prove (waits; with `flock -u 9` where no
 # other stack has its files), record, undo (after its files were put back), restore (takes everything away), check (prints
 # drift), notices (prints what is worth a word, and is neither drift nor touched) and present (is it there?).
+# A part that stacks share, such as an exporter that two of them close, defines shared.
 # Every part's values: MACHINE, PART, STACK. Exit code 3: refused, or failed and put back; the text says which.
-# An owner is <stack>.<resource>.<instance>; its file in the receipt holds it and the generation.
+# An owner is <project>:<stack>.<resource>.<instance>. Its file in the receipt is called as it is, less the instance, and
+# holds it and the generation. Releases up to 0.1.0 left the project out.
 
 main() { # apply OWNER GENERATION | remove OWNER
   begin
@@ -18,41 +20,99 @@ main() { # apply OWNER GENERATION | remove OWNER
   # A write to nobody fails, as any other, and does not end us on the spot.
   trap : PIPE
   able
-  exec 9>>/run/metrics-tunnel.lock
   lock
-  echo "$$, $(date)" >/run/metrics-tunnel.lock
-  O=owners/${2%.*}
-  if [ $1 = apply ]; then
-    preflight
-    UNDO=' '
-    STEP=change
-    change
-    STEP=proof
-    prove
-    lock
-    # What is proven is not undone.
-    trap '' HUP INT TERM
-    record
-    keep $O "$2 $3"
-    return
-  fi
+  echo "$$, $(date)" >"$LOCK"
+  case $1 in
+  apply) apply "$2" "$3" ;;
+  remove) remove "$2" ;;
+  esac
+}
+
+apply() { # OWNER GENERATION
+  only_ours "$1"
+  preflight
+  UNDO=' '
+  OWNER=$1
+  STEP=change
+  change
+  STEP=proof
+  prove
+  lock
+  # What is proven is not undone.
+  trap '' HUP INT TERM
+  record
+  keep "owners/${1%.*}" "$1 $2"
+  earlier=$(without_project "$1")
+  [ "$earlier" = "$1" ] || rm -f "$RECEIPT/owners/${earlier%.*}"
+}
+
+remove() { # OWNER
   STEP=restore
-  case $(ls $RECEIPT/owners 2>/dev/null):$(kept $O) in
-  # Ours alone; or the receipt is lost: undo from what is there.
-  : | "${2%.*}:$2 "*)
+  OWNER=$1
+  owners=$(owner_files)
+  if [ -z "$owners" ]; then
+    # The receipt is lost: undo from what is there.
     restore
     trap '' HUP INT TERM
-    rm -rf $RECEIPT
-    ;;
-  # Another resource's as well. A receipt that does not name this instance is its successor's.
-  *":$2 "*) rm $RECEIPT/$O ;;
-  esac
+    rm -rf "$RECEIPT"
+    return
+  fi
+  recorded=$(recorded_as "$1")
+  if [ -z "$recorded" ]; then
+    # A receipt that does not name this instance is its successor's.
+    return
+  elif [ "$owners" = "${recorded%.*}" ]; then
+    restore
+    trap '' HUP INT TERM
+    rm -rf "$RECEIPT"
+  else
+    # It is another resource's as well.
+    rm "$RECEIPT/owners/${recorded%.*}"
+  fi
+}
+
+# The names of the owners' files in the receipt, a line each.
+owner_files() { ls "$RECEIPT/owners" 2>/dev/null || :; }
+
+# The owner as releases up to 0.1.0 wrote it.
+without_project() { echo "${1#*:}"; }
+
+# OWNER as the receipt names it, in the form of today or of earlier releases; nothing where it names another instance.
+recorded_as() { # OWNER
+  for form in "$1" "$(without_project "$1")"; do
+    case $(kept "owners/${form%.*}") in
+    "$form "*)
+      echo "$form"
+      return
+      ;;
+    esac
+  done
+}
+
+# Whether the receipt is one of this stack's.
+held_by_this_stack() {
+  for file in $(owner_files); do
+    case ${file%.*} in "$STACK" | *":$STACK") return 0 ;; esac
+  done
+  false
+}
+
+# Refuses what a stack of the same name in another project has applied: the two would undo each other.
+only_ours() { # OWNER
+  ! shared || return 0
+  for file in $(owner_files); do
+    case ${file%.*} in
+    "${1%.*.*}" | "$STACK") ;;
+    *":$STACK") fail "project ${file%%:*} has a stack $STACK too, and this is its; rename one of the two stacks (pulumi stack rename), or take this out there" ;;
+    esac
+  done
 }
 
 begin() {
   set -eu
   umask 022
   export LC_ALL=C PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+  LOCK=/run/metrics-tunnel.lock
   STORE=/var/lib/metrics-tunnel
   RECEIPT=$STORE/$PART
   UNDO=
@@ -65,7 +125,9 @@ begin() {
 # long before; here it is refused whoever has made the command.
 out_of_place() { # the command line's words
   for word in "$@"; do
-    plain_name "the command line" "$word"
+    # An owner has a colon behind its project.
+    case $word in *:*) plain_name "the command line" "${word%%:*}" ;; esac
+    plain_name "the command line" "${word#*:}"
   done
   plain_name MACHINE "$MACHINE"
   plain_name PART "$PART"
@@ -98,7 +160,30 @@ plain_path() { # WHAT VALUE
   esac
 }
 
-lock() { flock -w 60 9 || fail "another run holds the lock (pid $(cat /run/metrics-tunnel.lock)); wait and run again"; }
+lock() {
+  take_lock || fail "another run holds the lock (pid $(cat "$LOCK")); wait and run again"
+}
+
+# Takes the machine's lock, file descriptor 9. The last part on a machine takes the lock's file away: who waited for it
+# meanwhile has a lock that nobody else would see, and takes the new one.
+take_lock() {
+  while :; do
+    exec 9>>"$LOCK"
+    flock -w 60 9 || return
+    ! lock_is_in_place || return 0
+  done
+}
+
+lock_is_in_place() {
+  [ "$(stat -Lc %i /dev/stdin <&9)" = "$(stat -c %i "$LOCK" 2>/dev/null)" ]
+}
+
+# Takes the lock's file away with the last part, unless another run has it.
+drop_lock() {
+  if [ ! -d "$STORE" ] && flock -n 9 && lock_is_in_place; then
+    rm -f "$LOCK"
+  fi 2>/dev/null
+}
 
 # Sets V, systemd's version.
 able() {
@@ -121,8 +206,8 @@ finish() { # CODE where it is a signal, which may come while another is handled
     SAID=${SAID:-stopped at $STEP; mend the above, run again}
     # What another stack has proven stays.
     if [ -n "$UNDO" ] && {
-      flock -w 60 9
-      ! ls $RECEIPT/owners 2>/dev/null | grep -qvxF "${O#*/}"
+      take_lock
+      ! owner_files | grep -qvxF -e "${OWNER%.*}" -e "$(without_project "${OWNER%.*}")"
     }; then
       for P in $UNDO; do
         # Its folder has to be empty for undo.
@@ -137,7 +222,8 @@ finish() { # CODE where it is a signal, which may come while another is handled
     printf '%s\n' "$MACHINE $PART: $SAID" >&2
   fi
   for P in $UNDO $M; do rm -rf "$P".mt-*; done
-  rmdir $STORE 2>/dev/null
+  rmdir "$STORE" 2>/dev/null
+  drop_lock
   exit $E
 }
 
@@ -145,6 +231,7 @@ finish() { # CODE where it is a signal, which may come while another is handled
 prove() { :; }
 undo() { :; }
 notices() { :; }
+shared() { false; }
 
 keep() { # NAME TEXT, into the receipt
   mkdir -p $RECEIPT/owners
@@ -210,30 +297,42 @@ observe() { # OWNER
     report fail "$wrong"
     return
   fi
-  case $(kept "owners/${1%.*}"):$(ls "$RECEIPT/owners" 2>/dev/null) in
-  "$1 "*)
-    L=$(kept "owners/${1%.*}")
-    report generation "${L#* }"
-    D=$({ manifest_drift && check; } | cat)
-    [ -z "$D" ] || {
-      printf '%s\n' "$D" | while IFS= read -r L; do report drift "$L"; done
-      L=$(rehearse) || case $D in *"$L"*) ;; *) report fail "$L" ;; esac
-    }
-    notices | while IFS= read -r notice; do report notice "$notice"; done
-    ;;
-  *)
+  recorded=$(recorded_as "$1")
+  if [ -n "$recorded" ]; then
+    generation=$(kept "owners/${recorded%.*}")
+    report generation "${generation##* }"
+    drift=$({ manifest_drift && check; } | cat)
+    if [ -n "$drift" ]; then
+      printf '%s\n' "$drift" | while IFS= read -r text; do report drift "$text"; done
+      refusal=$(rehearse "$1") || case $drift in *"$refusal"*) ;; *) report fail "$refusal" ;; esac
+    fi
+    notices | while IFS= read -r text; do report notice "$text"; done
+  else
     [ -d "$RECEIPT/owners" ] || ! present || report drift "its receipt $RECEIPT is missing; it is applied again"
-    L=$(rehearse) || report fail "$L"
-    ;;
-  esac
+    refusal=$(rehearse "$1") || report fail "$refusal"
+  fi
+}
+
+# Reports who owns what on this machine, whichever stack's it is.
+observe_owners() {
+  PART=
+  begin
+  for file in "$STORE"/*/owners/*; do
+    [ -e "$file" ] || continue
+    PART=${file%/owners/*}
+    PART=${PART##*/}
+    read -r owner generation <"$file"
+    report owner "$owner"
+  done
 }
 
 # Prints what apply would refuse.
-rehearse() {
+rehearse() { # OWNER
   # A shell's trap may still have the redirection of the command that it ended.
   exec 3>&1 >/dev/null 2>&1
   trap 'printf %s "${SAID:-cannot tell; see what up says}" >&3' EXIT
   able
+  only_ours "$1"
   preflight
 }
 

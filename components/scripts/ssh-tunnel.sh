@@ -12,7 +12,7 @@ paths() {
 
 preflight() {
   paths
-  [ ! -s $F ] || grep -q "stack $STACK;" $F || ls $RECEIPT/owners/$STACK.* >/dev/null 2>&1 || fail "$F is another stack's; rename the host"
+  [ ! -s $F ] || grep -q "stack $STACK;" $F || held_by_this_stack || fail "$F is another stack's; rename the host"
   P=$(shows $UNIT MainPID)
   for L in $LISTENS; do
     L=${L%%/*}

@@ -3,6 +3,8 @@
 # it anew. All stacks share both.
 # Values: UNIT_FILE (text, without its sandbox).
 
+shared() { true; }
+
 paths() {
   UNIT=metrics-tunnels-watchdog.service
   D=/etc/systemd/system

@@ -217,3 +217,77 @@ def test_a_machine_whose_address_is_not_known_yet_is_not_asked() -> None:
     assert not done.asked
     assert not done.warnings
     assert done.resources["mon1-keypair"].inputs["create"] is UNKNOWN
+
+
+def owner_line(receipt: str, owner: str) -> str:
+    """Return the line by which an observation tells who has applied a part."""
+    return f"metrics-tunnel\t{receipt}\towner\t{owner}\n"
+
+
+def state(done: Deployment, **more: str) -> dict[str, str]:
+    """Return what a state has after `done`, with the generation that `in_sync` tells."""
+    names = ON_SERVER + ON_HOST
+    return {name: f"timeout 180 sh -s -- apply {done.owner(name)} 0a1b2c3d" for name in names} | more
+
+
+def test_a_state_that_knows_what_is_there_has_nothing_to_explain() -> None:
+    assert not deploy(fleet(), in_sync(), preview=True, state=state(first())).warnings
+
+
+def test_what_the_state_does_not_know_is_said_once_for_each_machine_with_what_to_do() -> None:
+    said = [text for _, text in deploy(fleet(), in_sync(), preview=True, state={}).warnings]
+    assert sorted(text.split(":")[0] for text in said) == ["mon1", "web1"]
+    for text in said:
+        assert "the stack test of the project metrics-tunnel was applied here before" in text
+        assert "`pulumi up` takes over all that is here" in text
+        assert "pulumi stack rename" in text
+    assert not deploy(fleet(), in_sync(), state={}).warnings, "an update explains nothing: its state is half old"
+
+
+def test_a_part_that_is_wholly_gone_is_told_and_one_that_is_new_or_replaced_is_not() -> None:
+    gone = in_sync() | {"web1": END}
+    said = deploy(fleet(), gone, preview=True, state=state(first())).warnings
+    assert sorted(said) == [
+        (name, f"web1 {part}: nothing of it is left on the machine; it is applied again")
+        for name, part in zip(ON_HOST, parts(first(), ON_HOST), strict=True)
+    ]
+    new = {name: text for name, text in state(first()).items() if name not in ON_HOST}
+    assert not deploy(fleet(), gone, preview=True, state=new).warnings
+    other = {
+        name: text.replace(first().owner(name), f"{first().owner(name)[:-8]}00000000")
+        for name, text in state(first()).items()
+    }
+    assert not deploy(
+        fleet(), gone, preview=True, state={**state(first()), **{name: other[name] for name in ON_HOST}}
+    ).warnings
+
+
+def test_a_part_that_another_run_has_applied_since_is_told() -> None:
+    since = state(first()) | {"mon1-scrape-job": state(first())["mon1-scrape-job"].replace("0a1b2c3d", "99999999")}
+    ((name, text),) = deploy(fleet(), in_sync(), preview=True, state=since).warnings
+    assert name == "mon1-scrape-job"
+    assert "applied by a run that this state does not know of" in text
+
+
+def test_an_exporter_taken_out_of_the_settings_is_told_to_open_its_port_and_a_lost_key_is_told_as_left_over() -> None:
+    answers = in_sync()
+    postgres = "metrics-tunnel:test.web1-exporter-postgres.11111111"
+    key = "metrics-tunnel:test.web1-authorized-key-mon1.22222222"
+    lines = owner_line("exporter-9187", postgres) + owner_line("authorized-key-metrics-tunnel-test-mon1-2", key)
+    answers["web1"] = answers["web1"].replace(END, lines + END)
+    known = state(first(), **{"web1-exporter-postgres": f"apply {postgres} 0a1b2c3d"})
+    said = [text for _, text in deploy(fleet(), answers, preview=True, state=known).warnings]
+    assert len(said) == 2
+    assert said[0].startswith(
+        "web1: authorized-key-metrics-tunnel-test-mon1-2 (web1-authorized-key-mon1) is this stack's"
+    )
+    assert "put rotation: 2 into the settings and run `pulumi up`" in said[0]
+    assert said[1].startswith("web1: exporter-9187 (web1-exporter-postgres) is no longer in the settings")
+    assert "port 9187 is then open" in said[1]
+
+
+def test_a_key_that_is_replaced_in_this_run_is_no_leftover() -> None:
+    answers = dict.fromkeys(("mon1", "web1"), END)
+    answers["mon1"] = owner_line("keypair-metrics-tunnel-test-mon1-1", first().owner("mon1-keypair")) + END
+    rotated = fleet({"mon1": {"rotation": 2}})
+    assert not deploy(rotated, answers, preview=True, state={"mon1-keypair": state(first())["mon1-keypair"]}).warnings

@@ -156,7 +156,7 @@ def test_dialing_gives_up_soon() -> None:
 def test_a_command_holds_nothing_but_its_verb_its_owner_and_its_generation() -> None:
     given = {"labels": {"env": "PLANTED"}, "exporters": {"node": exporter(unit="PLANTED.service", path="/PLANTED")}}
     for name, one in commands(deploy(fleet(hosts={"web1": given}))).items():
-        owner = rf"test\.{name}\.[0-9a-f]{{8}}"
+        owner = rf"metrics-tunnel:test\.{name}\.[0-9a-f]{{8}}"
         assert re.fullmatch(rf"timeout \d+ sh -s -- apply {owner} [0-9a-f]{{8}}", one.inputs["create"])
         assert re.fullmatch(rf"timeout \d+ sh -s -- remove {owner}", one.inputs["delete"])
         assert one.inputs["delete"].split()[-1] == one.inputs["create"].split()[-2]
@@ -256,7 +256,7 @@ def test_no_two_parts_of_one_machine_share_a_receipt() -> None:
 def test_two_stacks_have_other_owners_and_other_keys_on_the_same_machine() -> None:
     prod, test = deploy(fleet(), stack="prod"), usual()
     for name in commands(test):
-        assert prod.owner(name) == test.owner(name).replace("test.", "prod.", 1)
+        assert prod.owner(name) == test.owner(name).replace(":test.", ":prod.", 1)
     assert part(prod, "mon1-keypair") != part(test, "mon1-keypair")
     assert part(prod, "web1-authorized-key-mon1") != part(test, "web1-authorized-key-mon1")
 

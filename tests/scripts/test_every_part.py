@@ -10,6 +10,9 @@ from tests.scripts.sandbox import Sandbox, in_each_shell, parts
 
 NAMES = list(parts())
 HOSTS = {"web1": "web1-authorized-key-mon1", "mon1": "mon1-keypair"}
+STACK = "metrics-tunnel:test"
+"""How owners name the stack of these parts."""
+SHARED = ("mon1-tunnel-watchdog", "web1-exporter-node")
 ON_HOST = ("web1-authorized-key-mon1", "web1-exporter-node")
 
 
@@ -105,7 +108,7 @@ def test_removing_a_part_under_another_owner_does_nothing(name: str, machine: Sa
     add_all(machine, name)
     assert machine.apply(parts()[name]).code == 0
     before = machine.state(times=True)
-    for owner in (f"test.{name}.ffffffff", f"other.{name}.00000000"):
+    for owner in (f"{STACK}.{name}.ffffffff", f"metrics-tunnel:other.{name}.00000000"):
         assert machine.remove(parts()[name], owner).code == 0
         assert machine.state(times=True) == before
 
@@ -115,11 +118,11 @@ def test_after_a_replacement_the_old_instances_remove_leaves_the_new_one(name: s
     add_all(machine, name)
     part = parts()[name]
     assert machine.apply(part).code == 0
-    assert machine.apply(part, "22222222", owner=f"test.{name}.ffffffff").code == 0
+    assert machine.apply(part, "22222222", owner=f"{STACK}.{name}.ffffffff").code == 0
     before = machine.state("etc", times=True)
     assert machine.remove(part).code == 0
     assert machine.state("etc", times=True) == before
-    assert machine.remove(part, f"test.{name}.ffffffff").code == 0
+    assert machine.remove(part, f"{STACK}.{name}.ffffffff").code == 0
     assert machine.state("etc") != before
 
 
@@ -150,7 +153,7 @@ def test_a_payload_cut_anywhere_changes_nothing(name: str, machine: Sandbox) -> 
     # Where the cut is among the values and packed functions is of little matter; at the call each byte is.
     packed_to = text.index("\nE\n")
     for end in (*range(1, packed_to, 400), *range(packed_to, text.rindex(" </dev/null"))):
-        machine.run(text[:end], "apply", "test.x.0", "0a1b2c3d", ready=True)
+        machine.run(text[:end], "apply", f"{STACK}.x.0", "0a1b2c3d", ready=True)
     assert machine.state(times=True) == before
     assert machine.calls() == called
 
@@ -254,12 +257,12 @@ def test_a_user_who_is_not_root_is_refused(name: str, machine: Sandbox) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_part_that_two_resources_have_goes_with_the_last_one(name: str, machine: Sandbox) -> None:
-    """As where two stacks close the same exporter."""
+    """As where two stacks close the same exporter, or a resource is called otherwise than before."""
     add_all(machine, name)
     before = machine.state("etc")
     assert machine.apply(parts()[name]).code == 0
     whole = machine.state("etc", times=True)
-    other = "other.same.00000000"
+    other = f"{'metrics-tunnel:other' if name in SHARED else STACK}.same.00000000"
     assert machine.apply(parts()[name], owner=other).code == 0
     assert machine.state("etc", times=True) == whole
     assert machine.look(parts()[name], where(name)).drift == []
@@ -292,3 +295,99 @@ def test_a_file_gets_the_label_of_its_place_where_selinux_is(name: str, machine:
     assert written - {"/etc/passwd", "/etc/shadow", "/etc/group"} <= {
         call.removeprefix("restorecon ") for call in machine.calls("restorecon")
     }
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SHARED])
+def test_a_stack_of_the_same_name_in_another_project_is_refused_before_anything_changes(
+    name: str, machine: Sandbox
+) -> None:
+    add_all(machine, name)
+    part = parts()[name]
+    theirs = f"elsewhere:test.{name}.00000000"
+    assert machine.apply(part, owner=theirs).code == 0
+    before = machine.state(times=True)
+    refused = machine.apply(part)
+    assert refused.code == 3
+    assert "project elsewhere has a stack test too" in refused.err
+    assert "pulumi stack rename" in refused.err
+    assert machine.state(times=True) == before
+    assert "project elsewhere has a stack test too" in machine.look(part, where(name)).refusals[0]
+    assert machine.remove(part, theirs).code == 0
+    assert machine.apply(part).code == 0
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_what_stacks_share_is_shared_with_one_of_the_same_name_in_another_project(name: str, machine: Sandbox) -> None:
+    add_all(machine, name)
+    before = machine.state("etc")
+    part = parts()[name]
+    theirs = f"elsewhere:test.{name}.00000000"
+    assert machine.apply(part, owner=theirs).code == 0
+    assert machine.apply(part).code == 0
+    closed = machine.state("etc")
+    assert machine.remove(part).code == 0
+    assert machine.state("etc") == closed
+    assert machine.remove(part, theirs).code == 0
+    assert machine.state("etc") == before
+
+
+@in_each_shell
+@pytest.mark.parametrize("name", NAMES)
+def test_a_receipt_of_a_release_that_named_no_project_is_taken_over_and_taken_away(name: str, machine: Sandbox) -> None:
+    add_all(machine, name)
+    before = machine.state("etc")
+    part = parts()[name]
+    earlier = part.owner.removeprefix("metrics-tunnel:")
+    assert machine.apply(part, owner=earlier).code == 0
+    assert machine.look(part, where(name)) == Finding("0a1b2c3d")
+    closed = machine.state("etc", times=True)
+    # As where its stack was upgraded with detectDrift: false, which keeps the command as it is recorded.
+    assert machine.remove(part, f"{STACK}.{name}.ffffffff").code == 0
+    assert machine.state("etc", times=True) == closed
+    assert machine.apply(part, "22222222").code == 0
+    assert [file.name for file in (receipt(machine, name) / "owners").iterdir()] == [part.owner.rpartition(".")[0]]
+    assert machine.state("etc", times=True) == closed
+    assert machine.remove(part).code == 0
+    assert machine.state("etc") == before
+    assert machine.apply(part, owner=earlier).code == 0
+    assert machine.remove(part).code == 0
+    assert machine.state("etc") == before
+
+
+@in_each_shell
+def test_the_lock_goes_with_the_last_part_and_not_before(machine: Sandbox) -> None:
+    machine.add_all()
+    lock = machine / "run/metrics-tunnel.lock"
+    for part in parts().values():
+        assert machine.apply(part).code == 0
+        assert lock.exists()
+    *others, last = reversed(parts().values())
+    for part in others:
+        assert machine.remove(part).code == 0
+        assert lock.exists()
+    assert machine.remove(last).code == 0
+    assert not lock.exists()
+
+
+def test_who_waits_for_a_lock_whose_file_goes_meanwhile_takes_the_new_one(machine: Sandbox) -> None:
+    """Two would be at work at once otherwise: one with the old file's lock, one with the new file's."""
+    machine.add_all()
+    lock = machine.write("run/metrics-tunnel.lock", "1, noon\n")
+    with lock.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        lock.unlink()
+        with lock.open("a") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            refused = machine.apply(parts()["mon1-keypair"])
+            assert "another run holds the lock" in refused.err
+        # Nobody has the new one now, whoever has the old one.
+        assert machine.apply(parts()["mon1-keypair"]).code == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_refused_part_on_a_fresh_machine_leaves_no_lock(name: str, machine: Sandbox) -> None:
+    add_all(machine, name)
+    fresh = not (machine / "var/lib/metrics-tunnel").exists()
+    machine.write("fake/systemd", "246")
+    assert machine.apply(parts()[name]).code == 3
+    assert (machine / "run/metrics-tunnel.lock").exists() != fresh

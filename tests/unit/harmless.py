@@ -121,7 +121,7 @@ class _Part:
         """Command lines hold names of ours alone, the connection is what was written, and so are the values."""
         user = self.machine.get("user") or self.settings.get("ssh", {}).get("user", "root")
         for verb, start, last in (("create", "apply", " (?:0|[0-9a-f]{8})"), ("delete", "remove", "")):
-            text = f"timeout [0-9]+ sh -s -- {start} test[.]{resource.name}[.][0-9a-f]{{8}}{last}"
+            text = f"timeout [0-9]+ sh -s -- {start} metrics-tunnel:test[.]{resource.name}[.][0-9a-f]{{8}}{last}"
             wanted = text if user == "root" else re.escape(_SUDO).replace(r"\{\}", text)
             # Of a machine that is left alone there is none.
             line = resource.inputs.get(verb)

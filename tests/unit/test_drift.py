@@ -7,7 +7,8 @@ from typing import Any
 import asyncssh
 import pytest
 
-from components.drift import Finding, Observer, Question, generation, parse
+from components.drift import Finding, generation, parse
+from components.look import Observer, Question
 from components.machine import Machine
 
 END = "metrics-tunnel\tend\n"
