@@ -8,7 +8,7 @@ from stacks.settings import load
 settings = load()
 servers = {name: PrometheusServer(name, args) for name, args in settings.servers.items()}
 for host, given in settings.hosts.items():
-    MonitoredHost(host, given, [servers[name] for name in settings.servers_of[host]])
+    MonitoredHost(host, given, servers=[servers[name] for name in settings.servers_of[host]])
 pulumi.export("publicKeys", {name: server.public_key for name, server in servers.items()})
 pulumi.export("fingerprints", {name: server.fingerprint for name, server in servers.items()})
 pulumi.export(

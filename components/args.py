@@ -1,7 +1,8 @@
 """What the components take: plain dictionaries, so that every Pulumi language can write them.
 
 The rules for these types are those of Pulumi's component host: `TypedDict`s without unions, tuples or literals;
-only strings may be outputs of other resources; ports, numbers and shapes are plain.
+only strings may be outputs of other resources; ports, numbers and shapes are plain. Each value is checked by the rule
+of its key in `values.py` before anything is sent, and one that is an output when it is known.
 """
 
 from typing import NotRequired, Required, TypedDict
@@ -69,12 +70,13 @@ class PrometheusServerArgs(TypedDict, total=False):
     """Prometheus' systemd unit; found where it is left out."""
     url: str
     """Prometheus' own address, such as http://127.0.0.1:9090; found where it is left out."""
-    egress: list[str]
+    egress: list[pulumi.Input[str]]
     """Addresses or networks its tunnels come from; they become `from=` in its key lines."""
     scrape_interval: str
     """Prometheus duration, 5s where it is left out."""
     scrape_timeout: str
-    """Prometheus duration no longer than the interval, 5s where it is left out."""
+    """Prometheus duration no longer than the interval; 10s, or the interval where that is shorter, where it is left
+    out."""
     sample_limit: int
     """Samples that one scrape may bring, 15000 where it is left out."""
     private_key: pulumi.Input[str]
@@ -103,7 +105,7 @@ class ExporterArgs(TypedDict, total=False):
 
 
 class MonitoredHostArgs(TypedDict, total=False):
-    """A machine whose exporters are scraped. The servers are given beside it, as components."""
+    """A machine whose exporters are scraped. The servers are given beside it by name, as components."""
 
     connection: Required[ConnectionArgs]
     exporters: NotRequired[dict[str, ExporterArgs]]

@@ -24,11 +24,11 @@ def authorized_key(
     rotation: int,
     public_key: pulumi.Input[str],
     ports: Sequence[int],
-    egress: Sequence[str],
+    egress: Sequence[pulumi.Input[str]],
 ) -> Part:
     """Describe the key line of one server's rotation, with the tunnel user and sshd's drop-in that lines share."""
     name = identity(pulumi.get_stack(), server, rotation)
-    text = pulumi.Output.from_input(public_key).apply(lambda key: line(key, ports, egress))
+    text = pulumi.Output.all(public_key, *egress).apply(lambda known: line(known[0], ports, known[1:]))
     return Part(
         name=f"{host.name}-authorized-key-{server}",
         receipt=f"authorized-key-{name}",

@@ -6,6 +6,7 @@ No error holds any part of a value: who shows it decides what may be shown.
 import hashlib
 import ipaddress
 import re
+from functools import cache
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_STACK = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.][A-Za-z0-9._-]{0,99}")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")  # a last label that resolvers read as a part of an IPv4 address
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -35,6 +37,13 @@ def name(value: str) -> str:
     """Return a server's, host's or exporter's name; it becomes part of unit, file and resource names."""
     if not _NAME.fullmatch(value):
         raise ValueError("is not a name; use small letters, digits and inner hyphens, 63 at most")
+    return value
+
+
+def stack(value: str) -> str:
+    """Return the name of a stack or project, which Pulumi makes of letters, digits, hyphens, underscores and dots."""
+    if not _STACK.fullmatch(value):
+        raise ValueError("is no name that files can have; use letters, digits, . _ and -, no - first")
     return value
 
 
@@ -138,6 +147,7 @@ def host_key(value: str) -> str:
     return " ".join(words[:2])
 
 
+@cache
 def private_key(value: str) -> tuple[str, bool]:
     """Return a private key's text with plain line ends, and whether it is encrypted."""
     text = "\n".join(value.split("\r\n")).strip() + "\n"
@@ -155,14 +165,28 @@ def private_key(value: str) -> tuple[str, bool]:
     return text, encrypted
 
 
-def opened_by(text: str, passphrase: str) -> None:
-    """Check that a passphrase opens an encrypted private key."""
+def key_text(value: str) -> str:
+    """Return a private key's text with plain line ends."""
+    return private_key(value)[0]
+
+
+def tunnel_key(value: str) -> str:
+    """Return the text of a private key that is not encrypted, for no unit can be asked for a passphrase."""
+    text, encrypted = private_key(value)
+    if encrypted:
+        raise ValueError("is encrypted, and no unit can be asked for a passphrase; give one without")
+    return text
+
+
+@cache
+def opened_by(text: str, passphrase: str, named: str) -> None:
+    """Check that a passphrase, which is `named` so where it is given, opens an encrypted private key."""
     try:
         _usable(text, passphrase.encode())
     except UnsupportedAlgorithm:
         raise ValueError("is encrypted, and Python lacks what opens it; run: .venv/bin/pip install bcrypt") from None
     except (ValueError, TypeError):
-        raise ValueError("is not opened by sshPrivateKeyPassphrase; set the right one") from None
+        raise ValueError(f"is not opened by {named}; set the right one") from None
 
 
 def shortest(text: str) -> str:
@@ -198,6 +222,13 @@ def key_file(value: str) -> str:
     return value
 
 
+def socket_path(value: str) -> str:
+    """Return the path of an agent's socket on the machine that Pulumi runs on."""
+    if not value.strip() or not value.isprintable() or len(value) > 1024:  # noqa: PLR2004 - as above
+        raise ValueError("is no path of an agent's socket; use that of SSH_AUTH_SOCK, or leave it out")
+    return value
+
+
 def label_name(value: str) -> str:
     """Return the name of a Prometheus label that is the user's to set."""
     if not _LABEL_NAME.fullmatch(value) or value.startswith("__") or value in ("instance", "job"):
@@ -227,7 +258,7 @@ def milliseconds(value: str) -> int:
     units = (_HOUR, 60000, 1000, 1)
     total = sum(int(n or 0) * unit for n, unit in zip(found.groups(), units, strict=True)) if found else 0
     if not total:
-        raise ValueError("is no duration; use such as 5s, 1m or 1m30s")
+        raise ValueError("is no duration; write the unit too, such as 5s, 1m or 1m30s")
     return total
 
 
@@ -236,6 +267,11 @@ def interval(value: str) -> str:
     if not 1000 <= milliseconds(value) <= _HOUR:  # noqa: PLR2004 - one second
         raise ValueError("is no scrape interval; use 1s to 1h, such as 15s")
     return value
+
+
+def default_timeout(interval: str) -> str:
+    """Return the time-out of a scrape where none is given: Prometheus' own 10s, or the interval where it is shorter."""
+    return min(interval, "10s", key=milliseconds)
 
 
 def duration(value: str) -> str:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
-from components import rules
+from pydantic.alias_generators import to_camel
+
+from components import between
+from components.wording import shown
 
 from .known_hosts import NoHostKeyError, host_key
 from .models import Bastion, Host, Machine, Whole, job_of, listen_of, servers_of
-from .wording import shown
 
 
 def errors(whole: Whole) -> Iterator[str]:
@@ -51,8 +53,7 @@ def _endpoint(machine: Bastion) -> tuple[str, int]:
 
 
 def _host(path: str, host: Host) -> Iterator[str]:
-    if host.abandoned and host.offline:
-        yield f"{path}.abandoned: true and offline: true exclude each other; keep offline while it may come back"
+    yield from between.gone(f"{path}.", abandoned=host.abandoned, offline=host.offline)
     if not host.listen:
         return
     names = [f"{path}.exporters.{key}.listen" for key in host.exporters]
@@ -63,27 +64,28 @@ def _host(path: str, host: Host) -> Iterator[str]:
 
 
 def _exporters(whole: Whole, path: str, host: Host) -> Iterator[str]:
-    jobs: dict[str, str] = {}
-    ports: dict[int, str] = {host.port: "SSH"}
-    for key, exporter in host.exporters.items():
-        where, job = f"{path}.exporters.{key}", job_of(whole, key, exporter)
-        if jobs.setdefault(job, where) != where:
-            yield f"{where}.job: {job!r} is {jobs[job]}'s job already; give it another job"
-        if ports.setdefault(exporter.port, where) != where:
-            yield f"{where}.port: {exporter.port} is that of {ports[exporter.port]} already; give the exporter's own"
+    clashing = {
+        key: between.Exporter(
+            exporter.port,
+            job_of(whole, key, exporter),
+            frozenset(exporter.model_fields_set if "exporters" in host.model_fields_set else ()),
+        )
+        for key, exporter in host.exporters.items()
+    }
+    yield from between.jobs(f"{path}.", clashing)
+    yield from between.ports(
+        f"{path}.", host.port, clashing, ssh_written="port" in host.model_fields_set, path=f"{path}.port"
+    )
 
 
 def _resources(whole: Whole) -> Iterator[str]:
     """Yield hosts that would have a resource of the same name: hyphens stand in names and between them."""
     used: dict[str, str] = {}
     for name, host in whole.hosts.items():
-        servers = servers_of(whole, host)
-        tunnels = [f"-{server}" for server in servers] if len(servers) > 1 else [""]
-        ends = [f"exporter-{key}" for key in host.exporters] + [f"authorized-key-{server}" for server in servers]
-        for end in [*ends, *(f"{kind}{one}" for kind in ("ssh-tunnel", "scrape-config") for one in tunnels)]:
-            first = used.setdefault(f"{name}-{end}", name)
+        for resource in between.resources(name, list(host.exporters), servers_of(whole, host)):
+            first = used.setdefault(resource, name)
             if first != name:
-                yield f"hosts.{name}: its resource {name}-{end} is called as one of hosts.{first}; rename one of them"
+                yield f"hosts.{name}: its resource {resource} is called as one of hosts.{first}; rename one of them"
 
 
 def _listens(whole: Whole) -> Iterator[str]:
@@ -103,36 +105,35 @@ def _listens(whole: Whole) -> Iterator[str]:
                 continue
             where = f"hosts.{name}.listen" if host.listen else f"{path}.listen"
             firsts = [used.setdefault((server, listen), where) for server in servers_of(whole, host)]
-            if others := [first for first in firsts if first != where]:
+            others = [first for first in firsts if first != where]
+            if others and not host.listen and not exporter.listen:
+                yield f"{path}: has no listen of its own, and {listen!r} is that of {others[0]}; give it another listen"
+            elif others:
                 yield f"{where}: {listen!r} is that of {others[0]} already; give one of them another listen"
 
 
 def _host_keys(whole: Whole) -> Iterator[str]:
-    for path, one in whole.logins():
-        if one.insecure_host_key and path.startswith("hosts.") and isinstance(one, Machine):
-            yield (
-                f"{path}.insecureHostKey: true is refused for a host, whose key its tunnel pins; "
-                "give hostKey, as shown there by: cat /etc/ssh/ssh_host_ed25519_key.pub"
-            )
-        elif one.insecure_host_key and one.host_key:
-            yield f"{path}.insecureHostKey: true stands beside hostKey; keep one, and best hostKey"
-        elif not one.insecure_host_key:
+    for path, login in whole.logins():
+        host = path.startswith("hosts.") and isinstance(login, Machine)
+        yield from between.host_keys(
+            f"{path}.", to_camel, host=host, key=bool(login.host_key), insecure=login.insecure_host_key
+        )
+        if not login.insecure_host_key:
             try:
-                host_key(one)
+                host_key(login)
             except NoHostKeyError as error:
                 yield f"{path}.hostKey: {error}"
 
 
 def _local(whole: Whole) -> Iterator[str]:
-    unfit = {"port", "host_key", "insecure_host_key", "private_key_path", "bastion"}
     for path, machine in whole.machines():
         if machine.local:
-            for field in sorted(unfit & machine.model_fields_set):
-                alias = type(machine).model_fields[field].alias or field
-                yield f"{path}.{alias}: is for machines over SSH, and this one is local; take it out"
+            yield from between.local(f"{path}.", to_camel, frozenset(machine.model_fields_set))
 
 
 def _timeout(whole: Whole) -> Iterator[str]:
-    timeout, interval = whole.scrape.timeout, whole.scrape.interval
-    if timeout and rules.milliseconds(timeout) > rules.milliseconds(interval):
-        yield f"scrape.timeout: {timeout!r} is longer than scrape.interval ({interval}); make it no longer"
+    if whole.scrape.timeout:
+        written = "interval" in whole.scrape.model_fields_set
+        yield from between.timeout(
+            "scrape.timeout", whole.scrape.timeout, whole.scrape.interval, "scrape.interval", written=written
+        )

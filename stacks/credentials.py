@@ -14,9 +14,10 @@ import pulumi
 from pulumi.runtime import is_config_secret
 
 from components import rules
+from components.wording import shown
 
 from .models import Whole
-from .wording import SECRETS, how_to_set, shown
+from .wording import SECRETS, how_to_set
 
 _DEFAULT_FILE = "~/.ssh/id_ed25519"
 _AGENT_SECONDS = 5
@@ -121,7 +122,7 @@ def _with_key(what: str, text: str, given: Mapping[str, str]) -> dict[str, Any]:
         if encrypted and "sshPrivateKeyPassphrase" not in given:
             raise ValueError(f"is encrypted; set its passphrase: {how_to_set('sshPrivateKeyPassphrase')}")  # noqa: TRY301
         if encrypted:
-            rules.opened_by(key, given["sshPrivateKeyPassphrase"])
+            rules.opened_by(key, given["sshPrivateKeyPassphrase"], "sshPrivateKeyPassphrase")
     except ValueError as error:
         raise ValueError(f"{what} {error}") from None
     passphrase = {"private_key_password": pulumi.Output.secret(given["sshPrivateKeyPassphrase"])} if encrypted else {}

@@ -1,45 +1,53 @@
 """The shape of a stack's settings: what may be written where, and the rule of each single value."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from components import rules
+from components.values import ENTRIES, LEAST, MOST, NAMES, RULES
 
 Name = Annotated[str, AfterValidator(rules.name)]
-Address = Annotated[str, AfterValidator(rules.address)]
-Port = Annotated[int, AfterValidator(rules.port)]
-User = Annotated[str, AfterValidator(rules.user)]
-KeyFile = Annotated[str, AfterValidator(rules.key_file)]
-Listen = Annotated[str, AfterValidator(rules.listen)]
-Unit = Annotated[str, AfterValidator(rules.unit)]
-AbsolutePath = Annotated[str, AfterValidator(rules.path)]
-Job = Annotated[str, AfterValidator(rules.job)]
-LabelName = Annotated[str, AfterValidator(rules.label_name)]
-LabelValue = Annotated[str, AfterValidator(rules.text)]
+LabelName = Annotated[str, AfterValidator(NAMES["labels"])]
+LabelValue = Annotated[str, AfterValidator(ENTRIES["labels"])]
 
 
 class _Model(BaseModel):
+    """A map of settings. Each value is checked by the rule of its key, as the components check it."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
+    own: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
+
+    @field_validator("*")
+    @classmethod
+    def _by_its_rule(cls, value: Any, info: ValidationInfo) -> Any:
+        rule = cls.rule(str(info.field_name))
+        return value if rule is None or value is None else rule(value)
+
+    @classmethod
+    def rule(cls, key: str) -> Callable[[Any], Any] | None:
+        """Return the rule of a key's value."""
+        return cls.own.get(key) or RULES.get(key)
 
 
 class Ssh(_Model):
     """Defaults of the admin connection."""
 
-    user: User = "root"
-    private_key_path: KeyFile | None = Field(None, alias="privateKeyPath")
+    user: str = "root"
+    private_key_path: str | None = Field(None, alias="privateKeyPath")
 
 
 class Bastion(_Model):
     """A jump host; also what every machine says of its admin connection."""
 
-    address: Address
-    port: Port = 22
-    user: User | None = None
-    host_key: Annotated[str, AfterValidator(rules.host_key)] | None = Field(None, alias="hostKey")
+    address: str
+    port: int = 22
+    user: str | None = None
+    host_key: str | None = Field(None, alias="hostKey")
     insecure_host_key: bool = Field(default=False, alias="insecureHostKey")
-    private_key_path: KeyFile | None = Field(None, alias="privateKeyPath")
+    private_key_path: str | None = Field(None, alias="privateKeyPath")
 
     @property
     def local(self) -> bool:
@@ -57,41 +65,42 @@ class Machine(Bastion):
 class Server(Machine):
     """A machine that runs Prometheus."""
 
-    address: Annotated[str, AfterValidator(rules.server_address)]
-    config_file: AbsolutePath | None = Field(None, alias="configFile")
-    service: Unit | None = None
-    url: Annotated[str, AfterValidator(rules.url)] | None = None
-    egress: list[Annotated[str, AfterValidator(rules.network)]] = []
+    own = {"address": rules.server_address}
+
+    config_file: str | None = Field(None, alias="configFile")
+    service: str | None = None
+    url: str | None = None
+    egress: list[Annotated[str, AfterValidator(ENTRIES["egress"])]] = []
 
 
 class Exporter(_Model):
     """One exporter of a host."""
 
-    port: Port
-    unit: Unit | None = None
-    job: Job | None = None
-    path: AbsolutePath = "/metrics"
-    listen: Listen | None = None
+    port: int
+    unit: str | None = None
+    job: str | None = None
+    path: str = "/metrics"
+    listen: str | None = None
 
 
 class Host(Machine):
     """A machine whose exporters are scraped. `listen` is that of its only exporter."""
 
-    exporters: dict[Name, Exporter] = Field(default={"node": Exporter(port=9100)}, min_length=1)
-    labels: Annotated[dict[LabelName, LabelValue], AfterValidator(rules.labels)] = Field(default={}, max_length=32)
+    exporters: dict[Name, Exporter] = Field(default={"node": Exporter(port=9100)}, min_length=LEAST["exporters"])
+    labels: dict[LabelName, LabelValue] = Field(default={}, max_length=MOST["labels"])
     servers: list[Name] | None = Field(None, min_length=1)
-    listen: Listen | None = None
-    login: Annotated[str, AfterValidator(rules.login)] | None = None
+    listen: str | None = None
+    login: str | None = None
     abandoned: bool = False
 
 
 class Scrape(_Model):
     """How Prometheus scrapes."""
 
-    job: Job = "node"
-    interval: Annotated[str, AfterValidator(rules.interval)] = "5s"
-    timeout: Annotated[str, AfterValidator(rules.duration)] | None = None
-    sample_limit: Annotated[int, AfterValidator(rules.sample_limit)] | None = Field(None, alias="sampleLimit")
+    job: str = "node"
+    interval: str = "5s"
+    timeout: str | None = None
+    sample_limit: int | None = Field(None, alias="sampleLimit")
 
 
 class Whole(_Model):
@@ -101,7 +110,7 @@ class Whole(_Model):
     hosts: dict[Name, Host] = {}
     ssh: Ssh = Ssh(privateKeyPath=None)
     scrape: Scrape = Scrape(sampleLimit=None)
-    rotation: Annotated[int, AfterValidator(rules.rotation)] = 1
+    rotation: int = 1
     detect_drift: bool = Field(default=True, alias="detectDrift")
 
     def machines(self) -> Iterator[tuple[str, Machine]]:
@@ -133,8 +142,35 @@ def servers_of(whole: Whole, host: Host) -> list[str]:
     return host.servers or list(whole.prometheus)
 
 
-_BY_NAME: dict[str, type[BaseModel]] = {"prometheus": Server, "hosts": Host, "exporters": Exporter}
-_PLAIN: dict[str, type[BaseModel]] = {"bastion": Bastion, "ssh": Ssh, "scrape": Scrape}
+_BY_NAME: dict[str, type[_Model]] = {"prometheus": Server, "hosts": Host, "exporters": Exporter}
+_PLAIN: dict[str, type[_Model]] = {"bastion": Bastion, "ssh": Ssh, "scrape": Scrape}
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A place of the settings: the key that it is at or below, its value's rule, and whether it has to be there."""
+
+    key: str
+    rule: Callable[[Any], Any] | None
+    needed: bool
+
+
+def spot_at(steps: tuple[Any, ...]) -> Spot:
+    """Return what is known of a place that there may be."""
+    model: type[_Model] = Whole
+    left = list(steps)
+    while True:
+        written = left.pop(0)
+        key, field = next(
+            (name, one) for name, one in model.model_fields.items() if written in (one.alias, one.alias or name)
+        )
+        if not left:
+            return Spot(key, model.rule(key), field.is_required())
+        if key in _BY_NAME:
+            del left[:1]
+        if not left or key not in _BY_NAME | _PLAIN:
+            return Spot(key, ENTRIES.get(key), needed=False)
+        model = (_BY_NAME | _PLAIN)[key]
 
 
 def keys_at(steps: tuple[Any, ...]) -> list[str]:

@@ -11,6 +11,7 @@ from pulumi.runtime import get_config_env, is_config_secret
 from pydantic import ValidationError
 
 from components import ConnectionArgs, MonitoredHostArgs, PrometheusServerArgs, rules
+from components.wording import path
 
 from . import across, wording
 from .credentials import Credentials, credentials, secrets
@@ -18,7 +19,6 @@ from .known_hosts import host_key
 from .models import Bastion, Host, Machine, Server, Whole, job_of, keys_at, listen_of, servers_of
 
 _NAMESPACE = "metrics-tunnel"
-_TIMEOUT = "10s"  # Prometheus' own default
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ def _raw(config: pulumi.Config) -> tuple[dict[str, Any], list[str]]:
 def _elsewhere() -> list[str]:
     """Return the errors of keys in a namespace that is nearly ours, which would be missed without a word."""
     return [
-        f"{wording.path([space])}:{shown}: is in another namespace; write {_NAMESPACE}:{shown}"
+        f"{path([space])}:{shown}: is in another namespace; write {_NAMESPACE}:{shown}"
         for space, key in _set()
         if space != _NAMESPACE and difflib.get_close_matches(space, [_NAMESPACE], 1, 0.8)
-        for shown in [wording.path([key])]
+        for shown in [path([key])]
     ]
 
 
@@ -109,9 +109,9 @@ def arguments(whole: Whole, login: Credentials) -> Settings:
         pulumi.log.warn(
             "hosts: there are none; those that were here are given back, their exporters open to the network"
         )
-    for path, machine in whole.logins():
+    for place, machine in whole.logins():
         if machine.insecure_host_key:
-            pulumi.log.warn(f"{path}.insecureHostKey: whoever answers at {machine.address} gets root's commands")
+            pulumi.log.warn(f"{place}.insecureHostKey: whoever answers at {machine.address} gets root's commands")
     return Settings(servers, hosts, {name: servers_of(whole, host) for name, host in whole.hosts.items()})
 
 
@@ -123,7 +123,7 @@ def _server(whole: Whole, server: Server, login: Credentials) -> PrometheusServe
         "rotation": whole.rotation,
         "detect_drift": whole.detect_drift,
         "scrape_interval": interval,
-        "scrape_timeout": whole.scrape.timeout or min(interval, _TIMEOUT, key=rules.milliseconds),
+        "scrape_timeout": whole.scrape.timeout or rules.default_timeout(interval),
     }
     if whole.scrape.sample_limit is not None:
         args["sample_limit"] = whole.scrape.sample_limit
@@ -156,9 +156,10 @@ def _connection(whole: Whole, machine: Machine, login: Credentials) -> Connectio
 
 
 def _login(whole: Whole, machine: Bastion, login: Credentials) -> dict[str, Any]:
-    args = {"address": machine.address, "port": machine.port, "user": machine.user or whole.ssh.user}
+    args: dict[str, Any] = {"address": machine.address, "user": machine.user or whole.ssh.user}
     if machine.local:
         return args
+    args["port"] = machine.port
     key = host_key(machine)
     pinned = {"insecure_host_key": True} if key is None else {"host_key": key}
     return {**args, **pinned, **login.by_file[machine.private_key_path]}

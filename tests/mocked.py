@@ -14,6 +14,8 @@ from typing import Any
 from unittest.mock import patch
 
 import pulumi
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.proto import engine_pb2
 from pulumi.runtime.stack import run_pulumi_func
@@ -21,6 +23,14 @@ from pulumi.runtime.stack import run_pulumi_func
 from components import MonitoredHost, PrometheusServer
 from components.machine import Machine
 
+
+def private_key(seed: int) -> str:
+    """Return a private key, the same one for a number: what holds its second line holds the key."""
+    key = Ed25519PrivateKey.from_private_bytes(bytes([seed] * 32))
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+ADMIN_KEY, TUNNEL_KEY, JUMP_KEY = map(private_key, (11, 12, 13))
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7mjxwKQrMwGd3Fq4SVXn5uHFsGCA1HPdKmSeAbmN0q"
 
 UNKNOWN = object()
@@ -158,7 +168,7 @@ def fleet(
         for number, (name, args) in enumerate(({"web1": {}} if hosts is None else hosts).items()):
             whole = {"exporters": {"node": exporter(number)}} | _args(f"10.0.0.2{number}", args)
             chosen = (servers_of or {}).get(name, made)
-            MonitoredHost(name, whole, [made[server] for server in chosen])  # type: ignore[arg-type]
+            MonitoredHost(name, whole, servers=[made[server] for server in chosen])  # type: ignore[arg-type]
 
     return program
 
@@ -169,7 +179,7 @@ def exporter(number: int = 0, port: int = 9100, **more: Any) -> dict[str, Any]:
 
 
 def _args(address: str, more: Mapping[str, Any]) -> dict[str, Any]:
-    connection = {"address": address, "host_key": HOST_KEY, "private_key": "PLANTED-ADMIN-KEY"}
+    connection = {"address": address, "host_key": HOST_KEY, "private_key": ADMIN_KEY}
     connection |= more.get("connection", {})
     return {**more, "connection": {key: value for key, value in connection.items() if value is not None}}
 

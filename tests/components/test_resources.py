@@ -8,11 +8,22 @@ import pulumi
 import pytest
 
 from components import MonitoredHost, PrometheusServer
-from tests.mocked import HOST_KEY, Deployment, Resource, deploy, exporter, fleet, public_key
+from tests.mocked import (
+    ADMIN_KEY,
+    HOST_KEY,
+    JUMP_KEY,
+    TUNNEL_KEY,
+    Deployment,
+    Resource,
+    deploy,
+    exporter,
+    fleet,
+    public_key,
+)
 
 COMMAND = "command:remote:Command"
 TWO: dict[str, dict[str, Any]] = {"mon1": {}, "mon2": {}}
-ADMIN = {"host_key": HOST_KEY, "private_key": "PLANTED-ADMIN-KEY"}
+ADMIN = {"host_key": HOST_KEY, "private_key": ADMIN_KEY}
 
 
 def commands(done: Deployment) -> dict[str, Resource]:
@@ -26,7 +37,7 @@ def triggers(done: Deployment, name: str) -> list[str]:
 
 def test_what_the_arguments_call_a_default_may_be_left_out() -> None:
     machine: Any = {"connection": {"address": "10.0.0.1", "host_key": HOST_KEY}}
-    done = deploy(lambda: MonitoredHost("web1", machine, [PrometheusServer("mon1", machine)]) and None)
+    done = deploy(lambda: MonitoredHost("web1", machine, servers=[PrometheusServer("mon1", machine)]) and None)
     assert "PORT=9100\n" in done.resources["web1-exporter-node"].inputs["stdin"]
     tunnel = done.resources["web1-ssh-tunnel"].inputs["stdin"]
     assert re.search(r"-L (127\.\d+\.\d+\.\d+:19100):127\.0\.0\.1:9100 ", tunnel)
@@ -190,18 +201,20 @@ def test_a_sudo_password_of_root_is_not_sent() -> None:
 def test_ordinary_parts_show_their_standard_input_and_hide_their_connection() -> None:
     for one in commands(usual()).values():
         assert one.secret == {"connection"}
-        assert "PLANTED-ADMIN-KEY" not in str({key: text for key, text in one.inputs.items() if key != "connection"})
+        assert ADMIN_KEY.splitlines()[1] not in str(
+            {key: text for key, text in one.inputs.items() if key != "connection"}
+        )
 
 
 def test_a_private_key_of_the_users_own_is_in_the_keypairs_secret_standard_input_alone() -> None:
-    done = deploy(fleet({"mon1": {"private_key": "PLANTED-TUNNEL-KEY"}}))
-    holders = {name for name, one in commands(done).items() if "PLANTED-TUNNEL-KEY" in str(one.inputs)}
+    done = deploy(fleet({"mon1": {"private_key": TUNNEL_KEY}}))
+    holders = {name for name, one in commands(done).items() if TUNNEL_KEY.splitlines()[1] in str(one.inputs)}
     assert holders == {"mon1-keypair"}
     assert "stdin" in done.resources["mon1-keypair"].secret
     assert not [name for name, one in commands(done).items() if name != "mon1-keypair" and "stdin" in one.secret]
 
 
-@pytest.mark.parametrize("own", [{}, {"private_key": "PLANTED-TUNNEL-KEY"}])
+@pytest.mark.parametrize("own", [{}, {"private_key": TUNNEL_KEY}])
 def test_the_public_key_is_no_secret(own: dict[str, str]) -> None:
     secret: list[bool] = []
     fingerprints: list[str | None] = []
@@ -248,7 +261,7 @@ def test_a_rotation_that_arrives_as_a_float_is_a_whole_number() -> None:
 
 
 def test_no_two_parts_of_one_machine_share_a_receipt() -> None:
-    done = deploy(fleet(TWO, {"web1": {"exporters": {"a": exporter(), "b": exporter(port=1)}}, "db1": {}}))
+    done = deploy(fleet(TWO, {"web1": {"exporters": {"a": exporter(), "b": exporter(port=1, job="b")}}, "db1": {}}))
     places = [(one.inputs["connection"]["host"], part(done, name)) for name, one in commands(done).items()]
     assert len(places) == len(set(places))
 
@@ -283,7 +296,7 @@ def test_a_bastion_stands_in_front_of_both_the_command_and_the_look() -> None:
         "port": 2222,
         "user": "jump",
         "host_key": HOST_KEY,
-        "private_key": "PLANTED-JUMP",
+        "private_key": JUMP_KEY,
     }
     done = deploy(fleet(hosts={"web1": {"connection": {"bastion": bastion, "port": 2200}}}))
     one = done.resources["web1-exporter-node"]
@@ -296,7 +309,9 @@ def test_a_bastion_stands_in_front_of_both_the_command_and_the_look() -> None:
 
 
 def test_a_machine_without_a_host_key_is_refused_before_anything_is_planned() -> None:
-    with pytest.raises(ValueError, match="web1: no host key"):
+    with pytest.raises(
+        pulumi.RunError, match=r"MonitoredHost web1.*\n  connection.host_key: is missing; give it, as shown"
+    ):
         deploy(fleet(hosts={"web1": {"connection": {"host_key": None}}}))
 
 
@@ -311,7 +326,7 @@ def test_an_address_may_be_another_resources_output() -> None:
         address = pulumi.Output.from_input("10.0.0.77")
         server = PrometheusServer("mon1", {"connection": {"address": address, **ADMIN}})  # type: ignore[typeddict-item]
         host: Any = {"connection": {"address": address, **ADMIN}, "exporters": {"node": exporter()}}
-        MonitoredHost("web1", host, [server])
+        MonitoredHost("web1", host, servers=[server])
 
     done = deploy(program)
     assert {one.inputs["connection"]["host"] for one in commands(done).values()} == {"10.0.0.77"}

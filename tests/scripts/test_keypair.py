@@ -1,6 +1,7 @@
 """On a server: the tunnels' key is made there, its public half is all that leaves, and what is not ours is refused."""
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -126,8 +127,10 @@ def test_a_private_key_of_the_users_own_is_put_there_and_never_printed(machine: 
 
 def test_a_text_that_is_no_private_key_is_not_left_there_and_not_printed(machine: Sandbox) -> None:
     before = machine.files()
-    given = parts(servers={"mon1": {"private_key": "PLANTED-SECRET"}})["mon1-keypair"]
-    done = machine.apply(given)
+    given = parts(servers={"mon1": {"private_key": TEXT}})["mon1-keypair"]
+    assert f"'{TEXT}'" in given.stdin
+    # As no program can send it any more.
+    done = machine.apply(replace(given, stdin=given.stdin.replace(f"'{TEXT}'", "PLANTED-SECRET")))
     assert done.code == 3
     assert "is no private key without passphrase; give another" in done.err
     assert "PLANTED" not in done.out + done.err

@@ -151,11 +151,11 @@ def test_an_openssh_key_that_is_encrypted_is_opened_or_python_says_what_it_lacks
     assert encrypted
     if find_spec("bcrypt") is None:
         with pytest.raises(ValueError, match="pip install bcrypt"):
-            rules.opened_by(text, PASSPHRASE)
+            rules.opened_by(text, PASSPHRASE, "x")
     else:
-        rules.opened_by(text, PASSPHRASE)
+        rules.opened_by(text, PASSPHRASE, "x")
         with pytest.raises(ValueError, match="not opened"):
-            rules.opened_by(text, "wrong")
+            rules.opened_by(text, "wrong", "x")
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_an_agent_that_is_gone_is_told_even_beside_a_key(stack: Any, agent: str)
 
 def test_a_local_server_needs_no_credentials(stack: Any) -> None:
     settings = stack(prometheus={"mon1": {"address": "local"}}, hosts={})
-    assert login(settings, "mon1") == {"address": "local", "port": 22, "user": "root"}
+    assert login(settings, "mon1") == {"address": "local", "user": "root"}
 
 
 def test_two_keys_for_one_purpose_are_refused(stack: Any, home: Path) -> None:
@@ -300,7 +300,7 @@ def test_a_secret_that_was_pasted_elsewhere_too_is_not_repeated(stack: Any) -> N
 def test_a_secret_in_a_machine_is_pointed_to_its_place_unseen(stack: Any, key: str) -> None:
     text = refused(stack, "planted", host={key: "planted"})
     assert (
-        f"hosts.web1.{key}: is not a setting here; set it as a secret of the whole stack: pulumi config set --secret"
+        f"hosts.web1.{key}: is not known here; set it as a secret of the whole stack: pulumi config set --secret"
         in text
     )
 
@@ -314,8 +314,8 @@ def test_an_encrypted_value_among_the_settings_is_refused(stack: Any, monkeypatc
 
 def test_settings_that_are_unknown_or_no_json_are_refused_at_the_top_too(stack: Any) -> None:
     text = refused(stack, "planted", sshPassword="x", rotatoin="planted", surprise="planted", scrape="planted: {")
-    assert "rotatoin: is not a setting; did you mean rotation?" in text
-    assert "surprise: is not a setting; known here are prometheus, hosts, ssh, scrape, rotation, detectDrift" in text
+    assert "rotatoin: is not known here; did you mean rotation?" in text
+    assert "surprise: is not known here; use one of prometheus, hosts, ssh, scrape, rotation, detectDrift" in text
     assert "scrape: 'planted: {'" not in text
     assert "scrape: " in text
 

@@ -214,7 +214,7 @@ def hosts(**given: dict[str, Any]) -> dict[str, Any]:
         ),
         (
             hosts(a={"exporters": {"x": {"port": 1, "job": "y"}, "y": {"port": 2}}}),
-            "hosts.a.exporters.y.job: 'y' is hosts.a.exporters.x's job already; give it another job",
+            "hosts.a.exporters.y: has no job of its own, and 'y' is hosts.a.exporters.x's; give it another job",
         ),
         (hosts(a={"servers": ["mon1", "mon1"]}), "hosts.a.servers[1]: 'mon1' is named twice; take one out"),
         (hosts(a={"servers": ["mon9"]}), "hosts.a.servers[0]: 'mon9' is no server; use one of mon1"),
@@ -236,26 +236,26 @@ def hosts(**given: dict[str, Any]) -> dict[str, Any]:
         ),
         (
             hosts(a={"adress": "x"}),
-            "hosts.a.adress: is not a setting; did you mean address?",
+            "hosts.a.adress: is not known here; did you mean address?",
         ),
-        (hosts(a={"host_key": "x"}), "hosts.a.host_key: is not a setting; did you mean hostKey?"),
+        (hosts(a={"host_key": "x"}), "hosts.a.host_key: is not known here; did you mean hostKey?"),
         (
             hosts(a={"bastion": {"address": "b", "hostKey": KEY, "zzz": 1}}),
             (
-                "hosts.a.bastion.zzz: is not a setting; known here are "
+                "hosts.a.bastion.zzz: is not known here; use one of "
                 "address, port, user, hostKey, insecureHostKey, privateKeyPath"
             ),
         ),
         (
             hosts(a={"exporters": {"x": {"port": 1, "zzz": 1}}}),
-            "hosts.a.exporters.x.zzz: is not a setting; known here are port, unit, job, path, listen",
+            "hosts.a.exporters.x.zzz: is not known here; use one of port, unit, job, path, listen",
         ),
-        ({"scrape": {"zzz": 1}}, "scrape.zzz: is not a setting; known here are job, interval, timeout, sampleLimit"),
+        ({"scrape": {"zzz": 1}}, "scrape.zzz: is not known here; use one of job, interval, timeout, sampleLimit"),
         (
             hosts(a={"port": "22"}),
-            "hosts.a.port: '22' is not a whole number; write such as 22, without quotes",
+            "hosts.a.port: '22' is not a whole number; write 22",
         ),
-        (hosts(a={"user": 5}), "hosts.a.user: 5 is not text; put it in quotes"),
+        (hosts(a={"user": 5}), "hosts.a.user: 5 is no user name; use small letters, digits, _ and -, 32 at most"),
         (
             hosts(a={"labels": None}),
             "hosts.a.labels: nothing is not a map; give a value, or take the key out",
@@ -272,7 +272,7 @@ def hosts(**given: dict[str, Any]) -> dict[str, Any]:
         ({"rotation": 0}, "rotation: 0 is no rotation; use a whole number from 1 to 1000000"),
         (
             hosts(a={"labels": {f"l{n}": "x" for n in range(33)}}),
-            "hosts.a.labels: a map is not a shorter list; take some out",
+            "hosts.a.labels: has more than 32 entries; take some out",
         ),
     ],
 )
