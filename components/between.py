@@ -54,6 +54,12 @@ def ports(place: str, ssh: int, exporters: Mapping[str, Exporter], *, ssh_writte
             yield f"{here}.port: {exporter.port} is that of {whose} already; give the exporter's own"
 
 
+def taken_by(written: str, first: str) -> str:
+    """Return whose a listen is already; `written` is empty where it is a default that nobody wrote."""
+    mine = "" if written else "its default listen, and "
+    return f"{mine}that of {first} already; give one of them another listen"
+
+
 def host_keys(place: str, spelled: Callable[[str], str], *, host: bool, key: bool, insecure: bool) -> Iterator[str]:
     """Yield what is wrong with how a machine's host key is pinned; a host's has to be, for its tunnel pins it too."""
     if insecure and host:

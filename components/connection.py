@@ -1,6 +1,6 @@
 """The rules between the values of a connection, and what a key needs to be opened."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pulumi
@@ -23,7 +23,7 @@ def settle(edge: Edge, connection: dict[str, Any], *, host: bool) -> Iterator[st
         yield from _login(edge, connection["bastion"], "connection.bastion.", host=False)
 
 
-def endpoint(connection: dict[str, Any]) -> str:
+def endpoint(connection: Mapping[str, Any]) -> str:
     """Return which machine a connection leads to; nothing where that is known only later."""
     address, through = connection["address"], connection.get("bastion")
     if is_late(address) or (through and is_late(through["address"])):

@@ -103,13 +103,11 @@ def _listens(whole: Whole) -> Iterator[str]:
             except ValueError as error:
                 yield f"{path}.port: {exporter.port} {error}"
                 continue
-            where = f"hosts.{name}.listen" if host.listen else f"{path}.listen"
-            firsts = [used.setdefault((server, listen), where) for server in servers_of(whole, host)]
-            others = [first for first in firsts if first != where]
-            if others and not host.listen and not exporter.listen:
-                yield f"{path}: has no listen of its own, and {listen!r} is that of {others[0]}; give it another listen"
-            elif others:
-                yield f"{where}: {listen!r} is that of {others[0]} already; give one of them another listen"
+            written = f"hosts.{name}.listen" if host.listen else f"{path}.listen" if exporter.listen else ""
+            who = written or f"exporter {key} of hosts.{name} by default"
+            firsts = [used.setdefault((server, listen), who) for server in servers_of(whole, host)]
+            if others := [first for first in firsts if first != who]:
+                yield f"{written or path}: {listen!r} is {between.taken_by(written, others[0])}"
 
 
 def _host_keys(whole: Whole) -> Iterator[str]:

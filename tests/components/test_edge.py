@@ -92,7 +92,7 @@ def server(**given: Any) -> list[str]:
         ),
         (
             {"exporters": {"node": exporter(), "b": exporter(job="b", listen="127.77.0.1:19100", port=9101)}},
-            "exporters.b.listen: '127.77.0.1:19100' is that of exporters.node.listen of web1 already; give one another listen",
+            "exporters.b.listen: '127.77.0.1:19100' is that of exporters.node.listen of web1 already; give one of them another listen",
         ),
         (
             {"exporters": {"node": exporter(listen="127.0.0.1:7080\nExecStartPre=/bin/x")}},
@@ -243,7 +243,7 @@ def test_servers_that_are_none_or_one_twice_are_refused(servers: Any, error: str
             ("web1", "web2"),
             {"exporters": {"node": exporter()}},
             {"exporters": {"node": exporter()}, "connection": {"address": "10.0.0.21"}},
-            "exporters.node.listen: '127.77.0.1:19100' is that of exporters.node.listen of web1 already; give one another listen",
+            "exporters.node.listen: '127.77.0.1:19100' is that of exporters.node.listen of web1 already; give one of them another listen",
         ),
         (("web1", "web2"), {}, {}, "connection.address: '10.0.0.20' is that of web1 already; take one of them out"),
         (
@@ -276,7 +276,10 @@ def test_what_looks_like_a_clash_and_is_none_is_made() -> None:
         MonitoredHost("web3", machine({"port": 2222}), servers=[one, two])
         MonitoredHost("web4", machine(abandoned=True), servers=[one])
 
-    assert "web4-exporter-node" in deploy(program).resources
+        high = {"node": {"port": 60000, "listen": "127.0.0.1:7080"}}
+        MonitoredHost("web5", machine({"address": "10.0.0.25"}, exporters=high), servers=[one])
+
+    assert {"web4-exporter-node", "web5-exporter-node"} <= deploy(program).resources.keys()
 
 
 def test_numbers_of_other_languages_and_what_is_none_are_taken() -> None:

@@ -414,7 +414,7 @@ CLASHES: list[tuple[str, dict[str, Any]]] = [
         {"hosts.web1.exporters": {"a": {"port": 1, "job": "x"}, "b": {"port": 2, "job": "x"}}},
     ),
     ("hosts.web1.exporters.b.job", {"hosts.web1.exporters": {"node": {"port": 1}, "b": {"port": 2, "job": "node"}}}),
-    ("hosts.web1.exporters.node.port", {"hosts.web1.port": 9100}),
+    ("hosts.web1.port", {"hosts.web1.port": 9100}),
     ("hosts.web1.exporters.node.port", {"hosts.web1.exporters.node.port": 22}),
     ("hosts.web1.servers[0]", {"hosts.web1.servers": ["mon2"]}),
     ("hosts.web1.servers[1]", {"hosts.web1.servers": ["mon1", "mon1"]}),

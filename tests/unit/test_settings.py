@@ -213,6 +213,17 @@ def hosts(**given: dict[str, Any]) -> dict[str, Any]:
             "hosts.a.exporters.x.port: 22 is that of SSH already; give the exporter's own",
         ),
         (
+            hosts(a={"port": 9100}),
+            (
+                "hosts.a.port: 9100 is SSH's port here, and that of the node exporter, which is there where none is "
+                "written; an exporter's port goes to hosts.a.exporters.node.port"
+            ),
+        ),
+        (
+            hosts(a={"port": 9100, "exporters": {"x": {"port": 9100}}}),
+            "hosts.a.exporters.x.port: 9100 is that of hosts.a.port already; give the exporter's own",
+        ),
+        (
             hosts(a={"exporters": {"x": {"port": 1, "job": "y"}, "y": {"port": 2}}}),
             "hosts.a.exporters.y: has no job of its own, and 'y' is hosts.a.exporters.x's; give it another job",
         ),
@@ -254,6 +265,47 @@ def hosts(**given: dict[str, Any]) -> dict[str, Any]:
         (
             hosts(a={"port": "22"}),
             "hosts.a.port: '22' is not a whole number; write 22",
+        ),
+        ({"scrape": {"interval": 5}}, "scrape.interval: 5 is no duration; write the unit too, such as 5s, 1m or 1m30s"),
+        (
+            {"scrape": {"interval": "5"}},
+            "scrape.interval: '5' is no duration; write the unit too, such as 5s, 1m or 1m30s",
+        ),
+        ({"scrape": {"timeout": 5}}, "scrape.timeout: 5 is no duration; write the unit too, such as 5s, 1m or 1m30s"),
+        ({"scrape": {"job": 5}}, "scrape.job: 5 is not text; put it in quotes"),
+        (
+            {"scrape": {"timeout": "6s"}},
+            "scrape.timeout: '6s' is longer than scrape.interval (5s where none is written); make it no longer",
+        ),
+        ({"scrape": {"sampleLimit": "many"}}, "scrape.sampleLimit: 'many' is not a whole number; write such as 15000"),
+        ({"rotation": 2.0}, "rotation: 2.0 is not a whole number; write 2"),
+        ({"rotation": 1.5}, "rotation: 1.5 is not a whole number; write such as 2"),
+        (
+            hosts(a={"port": "70000"}),
+            "hosts.a.port: '70000' is no port; use a whole number from 1 to 65535",
+        ),
+        (hosts(a={"offline": "no"}), "hosts.a.offline: 'no' is not true or false; write true or false, without quotes"),
+        (hosts(a={"offline": "true"}), "hosts.a.offline: 'true' is not true or false; write true"),
+        (hosts(a={"address": None}), "hosts.a.address: nothing is not text; give a value"),
+        (hosts(a={"login": None, "labels": {"n": 5}}), "hosts.a.labels.n: 5 is not text; put it in quotes"),
+        (hosts(a={"labels": {"port": 70000}}), "hosts.a.labels.port: 70000 is not text; put it in quotes"),
+        (hosts(a={"servers": "mon1"}), "hosts.a.servers: a text is not a list; write such as [mon1]"),
+        (hosts(a={"servers": []}), "hosts.a.servers: has no entry; write such as [mon1], or take the key out"),
+        (
+            hosts(a={"exporters": [9100]}),
+            "hosts.a.exporters: a list is not a map; write such as {node: {port: 9100}}",
+        ),
+        (
+            hosts(a={"exporters": {}}),
+            "hosts.a.exporters: has no entry; write such as {node: {port: 9100}}, or take the key out",
+        ),
+        ({"prometheus": {}}, "prometheus: has no entry; write such as {mon1: {address: 10.0.0.10}}"),
+        (
+            hosts(a={}, b={"address": "b", "listen": rules.default_listen("a", 9100)}),
+            (
+                f"hosts.b.listen: '{rules.default_listen('a', 9100)}' is that of exporter node of hosts.a "
+                "by default already; give one of them another listen"
+            ),
         ),
         (hosts(a={"user": 5}), "hosts.a.user: 5 is no user name; use small letters, digits, _ and -, 32 at most"),
         (
@@ -303,6 +355,26 @@ def test_an_error_says_path_value_rule_and_remedy(more: dict[str, Any], error: s
 )
 def test_what_looks_like_a_clash_and_is_none_is_accepted(more: dict[str, Any]) -> None:
     assert not errors_of(**more)
+
+
+@pytest.mark.parametrize(
+    ("more", "nearest"),
+    [
+        ({"rotatoin": 2}, "rotatoin: is not known here; did you mean rotation?"),
+        ({"promethues": {}}, "promethues: is not known here; did you mean prometheus?"),
+        ({"prometheus": {"mon1": machine(config_file="/x")}}, "prometheus.mon1.config_file: ...configFile?"),
+        ({"prometheus": {"mon1": machine(egres=[])}}, "prometheus.mon1.egres: ...egress?"),
+        (hosts(a={"exportres": {}}), "hosts.a.exportres: ...exporters?"),
+        (hosts(a={"lables": {}}), "hosts.a.lables: ...labels?"),
+        (hosts(a={"Port": 22}), "hosts.a.Port: ...port?"),
+        (hosts(a={"exporters": {"x": {"port": 1, "unti": "x"}}}), "hosts.a.exporters.x.unti: ...unit?"),
+        (hosts(a={"bastion": machine(prot=22)}), "hosts.a.bastion.prot: ...port?"),
+        ({"ssh": {"private_key_path": "x"}}, "ssh.private_key_path: ...privateKeyPath?"),
+        ({"scrape": {"intervall": "5s"}}, "scrape.intervall: ...interval?"),
+    ],
+)
+def test_a_key_with_a_typo_is_told_with_the_nearest_one_at_each_level(more: dict[str, Any], nearest: str) -> None:
+    assert errors_of(**more) == [nearest.replace("...", "is not known here; did you mean ")]
 
 
 def test_an_insecure_host_key_is_loud(monkeypatch: pytest.MonkeyPatch) -> None:
