@@ -1,8 +1,11 @@
 # `make test` does its own set-up; `make help` lists the rest.
 PY := .venv/bin/python
-SCRIPTS := $(wildcard components/scripts/*.sh)
+SCRIPTS := $(wildcard components/scripts/*.sh) lab/needs.sh
 MEASURED := tests/components tests/scripts tests/unit
+# Where root was become by `su`, Debian leaves these out.
+export PATH := $(PATH):/usr/sbin:/sbin
 
+.NOTPARALLEL:
 .PHONY: help lint test quick demo demo-down bench campaign
 help:
 	@echo "make demo       boot three Debian hosts here, run pulumi up on them, and show what it does"
@@ -13,12 +16,16 @@ help:
 	@echo "make campaign   measure what is promised, on lab hosts, and write docs/reliability.md; an hour or so"
 	@echo "make bench      time the stack beside a bare program, on lab hosts"
 
+# Each command first installs what it needs, or says at once what that is.
+needs-%:
+	@sh lab/needs.sh $*
+
 .venv/.done: requirements.txt requirements-dev.txt
-	python3 -m venv .venv
-	.venv/bin/pip install -q -r requirements-dev.txt
+	.venv/bin/python -m pip --version >/dev/null 2>&1 || python3 -m venv .venv
+	.venv/bin/pip install -q -r requirements-dev.txt || { echo "needs a way to PyPI; see pip's words above" >&2; exit 1; }
 	touch $@
 
-lint: .venv/.done
+lint: needs-lint .venv/.done
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -26,23 +33,23 @@ lint: .venv/.done
 	.venv/bin/shfmt -ln posix -i 2 -d $(SCRIPTS)
 
 # Each tier in a process of its own: Pulumi's mocks, gRPC and asyncssh each keep threads and event loops of theirs.
-quick: .venv/.done
+quick: needs-quick .venv/.done
 	rm -f .coverage
 	$(PY) -m pytest tests/contract
 	for tier in $(MEASURED); do $(PY) -m pytest $$tier --cov --cov-append --cov-report= || exit 1; done
 	$(PY) -m coverage report --skip-covered --show-missing --fail-under=95
 
-test: quick
+test: needs-test quick
 	$(PY) -m pytest tests/lab
 
-demo: .venv/.done
+demo: needs-demo .venv/.done
 	$(PY) -m lab.demo up
 
-demo-down: .venv/.done
+demo-down: needs-demo-down .venv/.done
 	$(PY) -m lab.demo down
 
-bench: .venv/.done
+bench: needs-bench .venv/.done
 	$(PY) -m lab.bench
 
-campaign: .venv/.done
+campaign: needs-campaign .venv/.done
 	$(PY) -m lab.campaign

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -17,12 +16,6 @@ from lab.tools import ToolsError, default_cache
 
 RELEASE = "bookworm"
 RELEASES = {"bullseye": 11, "bookworm": 12, "trixie": 13}
-NEEDED = {
-    "debootstrap": "debootstrap",
-    "systemd-nspawn": "systemd-container",
-    "ip": "iproute2",
-    "ssh-keygen": "openssh-client",
-}
 # No Python and no curl: a managed machine need not have them. No libpam-systemd: without cgroups of version 2 around
 # the lab, a user manager that ends takes its 90 seconds, and logins wait for it.
 PACKAGES = "systemd,systemd-sysv,dbus,openssh-server,prometheus-node-exporter,iproute2,ca-certificates,sudo"
@@ -50,8 +43,7 @@ rm -f /etc/ssh/ssh_host_* /etc/machine-id /var/lib/dbus/machine-id
 
 
 def ensure(release: str = RELEASE) -> Path:
-    """Return a release's tree. Needs root, and Debian's packages of `NEEDED`; installs those that are missing."""
-    _packages()
+    """Return a release's tree. Needs root, and the programs that `lab/needs.sh` installs."""
     key = hashlib.sha256(f"{PACKAGES}{_AFTERWARDS}".encode()).hexdigest()[:12]
     tree = default_cache() / "base" / f"{release}-{key}"
     with locked(tree.parent / "lock"):
@@ -74,20 +66,6 @@ def mirror() -> list[str]:
             case [uri, suite, codename, "main"] if codename in RELEASES and "-" not in suite:
                 return [uri]
     return []
-
-
-def _packages() -> None:
-    missing = sorted({package for tool, package in NEEDED.items() if not shutil.which(tool)})
-    if not missing:
-        return
-    if not shutil.which("apt-get"):
-        raise ToolsError(f"the lab needs {' '.join(missing)}; install them")
-    print(f"installing Debian packages for the lab: {' '.join(missing)}", flush=True)
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "-y", "--no-install-recommends", *missing]):
-        done = subprocess.run(["apt-get", "-qq", *arguments], env=quiet, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ToolsError(f"apt-get could not install {' '.join(missing)}: {done.stderr.strip()[-400:]}")
 
 
 def _build(tree: Path, release: str) -> None:

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from lab import base, layouts, picture
+from lab import layouts, picture
 from lab.hosts import Host, Lab, LabError, wait
 from lab.project import DRIFT, Project, PulumiError, settings
 from lab.tools import ToolsError
@@ -25,8 +25,7 @@ def up(folder: Path = FOLDER) -> None:
     """Make the lab, apply the stack, and show scrapes, closed ports, a drift and its repair."""
     if (folder / "lab.json").exists():
         raise LabError(f"a demo is there already ({folder}); take it away with: make demo-down")
-    print("This demo boots three Debian hosts here (systemd-nspawn) and runs the real Pulumi on them.")
-    print(f"It may install these Debian packages on this machine: {', '.join(sorted(base.NEEDED.values()))}.\n")
+    print("This demo boots three Debian hosts here (systemd-nspawn) and runs the real Pulumi on them.\n")
     lab = Lab(folder)
     server = lab.add(SERVER, layouts.SERVERS["comments"])
     hosts = [lab.add(name, layouts.EXPORTERS[layout]) for name, layout in EXPORTERS.items()]

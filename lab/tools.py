@@ -153,13 +153,33 @@ def _key() -> str:
     return f"{PULUMI_VERSION}-{LANGUAGE_VERSION}-{digest.hexdigest()[:12]}"
 
 
+def check(cache: Path | None = None) -> None:
+    """Raise `ToolsError` where the tools are neither here nor can be built."""
+    tools = (cache or default_cache()) / "tools" / _key()
+    if installed() or tools.exists():
+        return
+    wanted = re.findall(r"^go ([\d.]+)$", (MODULES / "pulumi/go.mod").read_text(), re.MULTILINE)[0]
+    go = shutil.which("go")
+    version, toolchain = _go_settings(go) if go else ("none", "")
+    # From 1.21 on Go fetches the version that a module wants, where it may.
+    fetches = _numbers(version) >= (1, 21) and toolchain.startswith(("auto", "path"))
+    if not fetches and _numbers(version) < _numbers(wanted):
+        raise ToolsError(
+            f"Go {wanted} or later on PATH (here: {version}; https://go.dev/dl/), or Pulumi {PULUMI_VERSION} or later "
+            "with its Python language host (https://www.pulumi.com/docs/install/)"
+        )
+
+
+def _go_settings(go: str) -> tuple[str, str]:
+    """Return Go's version, and whether it fetches others (GOTOOLCHAIN), which versions before 1.21 do not know."""
+    said = subprocess.run([go, "env", "GOVERSION", "GOTOOLCHAIN"], cwd="/", capture_output=True, text=True, check=False)
+    version, toolchain, *_ = [*said.stdout.splitlines(), "", ""]
+    return version or "one that does not run", toolchain
+
+
 def _build_all(tools: Path) -> None:
     """Build everything beside its final place and move it there whole."""
-    if not shutil.which("go"):
-        raise ToolsError(
-            f"there is neither Pulumi {PULUMI_VERSION} or later with its Python language host on PATH, nor Go to build "
-            "them; install Pulumi (https://www.pulumi.com/docs/install/) or Go 1.25.11 or later (https://go.dev/dl/)"
-        )
+    check(tools.parents[1])
     with tempfile.TemporaryDirectory(dir=tools.parent, prefix="building-") as folder:
         made = Path(folder) / "bin"
         made.mkdir()
@@ -285,7 +305,14 @@ def _clear(target: Path) -> None:
 
 
 def main() -> None:
-    """Make the tools and the plugin ready in the cache and print what is used."""
+    """Make the tools and the plugin ready in the cache and print what is used; or `check` what they need."""
+    if sys.argv[1:] == ["check"]:
+        try:
+            check()
+        except ToolsError as error:
+            print(error)
+            sys.exit(1)
+        return
     home = default_cache() / "pulumi-home"
     try:
         tools = ensure()
