@@ -9,6 +9,8 @@
 # holds it and the generation. Releases up to 0.1.0 left the project out.
 
 main() { # apply OWNER GENERATION | remove OWNER
+  # Where a subshell says why it fails.
+  exec 3>&2
   begin
   wrong=$(out_of_place "$@")
   if [ -n "$wrong" ]; then
@@ -119,6 +121,7 @@ begin() {
   M=
   STEP=preflight
   SAID=
+  read -r own_process rest </proc/self/stat
 }
 
 # Prints which value could leave its place on this machine, where names and paths are made of it. Python has refused it
@@ -169,7 +172,7 @@ lock() {
 take_lock() {
   while :; do
     exec 9>>"$LOCK"
-    flock -w 60 9 || return
+    flock -w 60 9 || return 1
     ! lock_is_in_place || return 0
   done
 }
@@ -192,9 +195,12 @@ able() {
   [ $(id -u) = 0 ] && [ -d /run/systemd/system ] && [ $V -ge 247 ] || fail "needs root and a running systemd >= 247; log in as root or with sudo"
 }
 
-# Ends with a text that says what to do; finish puts back what was changed and prints it.
+# Ends with a text that says what to do; finish puts back what was changed and prints it. In a subshell, whose SAID nobody
+# would see, it goes to file descriptor 3.
 fail() {
   SAID=$*
+  read -r process rest </proc/self/stat
+  [ "$process" = "$own_process" ] || printf '%s\n' "$SAID" >&3
   exit 3
 }
 
@@ -209,23 +215,59 @@ finish() { # CODE where it is a signal, which may come while another is handled
       take_lock
       ! owner_files | grep -qvxF -e "${OWNER%.*}" -e "$(without_project "${OWNER%.*}")"
     }; then
-      for P in $UNDO; do
-        # Its folder has to be empty for undo.
-        [ ! -e $P.mt-old ] && away $P || mv -fT $P.mt-old $P
-      done
+      lost=
+      put_back
       # Of a first apply nothing is kept.
       rm -f $RECEIPT/.new
       rmdir $RECEIPT/owners 2>/dev/null && rm -r $RECEIPT
+      # It may let the lock go, to wait for what it has started.
       undo
-      SAID="$SAID; its old state is restored"
+      SAID="$SAID; $(outcome)"
     fi
     printf '%s\n' "$MACHINE $PART: $SAID" >&2
   fi
-  for P in $UNDO $M; do rm -rf "$P".mt-*; done
+  drop_copies
   rmdir "$STORE" 2>/dev/null
   drop_lock
   exit $E
 }
+
+# Puts the files back that this apply has changed. Sets not_back, those that could not be: their copies stay.
+put_back() {
+  not_back=
+  for path in $UNDO; do
+    if there "$path.mt-old"; then
+      mv -fT "$path.mt-old" "$path" || not_back="$not_back $path"
+    else
+      # Its folder has to be empty for undo.
+      away "$path" || not_back="$not_back $path"
+    fi
+  done
+  drop_copies
+  # What another run copies from now on is that run's.
+  UNDO=
+  M=
+}
+
+drop_copies() {
+  for path in $UNDO $M; do
+    case " ${not_back-} " in *" $path "*) ;; *) rm -rf "$path".mt-* ;; esac
+  done
+}
+
+# What became of the old state, for a text. undo has set lost where something that worked does not work again.
+outcome() {
+  if [ -n "$not_back" ]; then
+    echo "not put back could be:$not_back; where there is a copy, it has .mt-old behind its name: move it back"
+  elif [ -n "$lost" ]; then
+    echo "its old files are back, but $lost"
+  else
+    echo "its old state is restored"
+  fi
+}
+
+# A link that leads nowhere is there too.
+there() { [ -e "$1" ] || [ -L "$1" ]; }
 
 # What a part need not define.
 prove() { :; }
@@ -258,7 +300,7 @@ remember() { # PATH
   M=$1
   # Of a run that was killed.
   rm -rf "$1.mt-old"
-  [ ! -e "$1" ] || cp -aT "$1" "$1.mt-old" 2>/dev/null || full $1
+  ! there "$1" || cp -aT "$1" "$1.mt-old" 2>/dev/null || full $1
   UNDO="$UNDO $1"
 }
 
@@ -331,6 +373,7 @@ rehearse() { # OWNER
   # A shell's trap may still have the redirection of the command that it ended.
   exec 3>&1 >/dev/null 2>&1
   trap 'printf %s "${SAID:-cannot tell; see what up says}" >&3' EXIT
+  read -r own_process rest </proc/self/stat
   able
   only_ours "$1"
   preflight
@@ -338,101 +381,12 @@ rehearse() { # OWNER
 
 report() { printf 'metrics-tunnel\t%s\t%s\t%s\n' "$PART" "$1" "$2"; }
 
-# What comes back of an HTTP request, headers and all, whoever answers and whatever it is. bash alone is on every host and
-# speaks TCP; no other client is needed. It gets no startup file, environment or function of a login: what those print
-# would be taken for an answer.
-# It is sent by env's printf, since bash itself sends each line in a packet of its own: some answer the first and close.
-# Ends with 7 where nobody takes the connection, with 124 or 143 where the answer did not end in time.
-http_answer() { # http://ADDRESS:PORT/PATH SECONDS
-  env -i PATH="$PATH" timeout "$2" bash --norc --noprofile -c '
-    trap "" PIPE
-    url=${1#*//} place=${url%%/*} address=${place%:*}
-    exec 3<>/dev/tcp/${address//[][]}/${place##*:} || exit 7
-    env printf "GET /%s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n" "${url#*/}" "$place" >&3
-    cat <&3' - "$1" 2>/dev/null </dev/null
-}
-
-# Prints the body of an answer 200, and nothing of any other.
-http_get() { # http://ADDRESS:PORT/PATH [SECONDS]
-  http_answer "$1" "${2-6}" | sed -n '1{/^HTTP\/1\.[01] 200\( .*\)*\r*$/!q};1,/^\r*$/!p'
-}
-
-# Prints "metrics" for an answer that Prometheus can read whole: HTTP, status 200, one sample at least and no line that is
-# none. Else what there is instead, in words that follow the name of who answers.
-metrics_answer() { # http://ADDRESS:PORT/PATH SECONDS
-  # What is printed last tells how the request ended, and whether the last line had an end.
-  { http_answer "$1" "$2" && echo .0 || echo .$?; } | awk -v seconds="$2" '
-    BEGIN {
-      number = "[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+|[iI][nN][fF]|[nN][aA][nN])([eE][-+]?[0-9]+)?"
-      name = "[a-zA-Z_:][a-zA-Z0-9_:]*"
-      sample = "^[ \t]*(" name "[ \t]+|(" name ")?[ \t]*[{].*[}][ \t]*)" number "([ \t]+" number ")?([ \t]+#.*)?$"
-      promised = -1
-    }
-    NR > 1 { take(line, 1) }
-    { line = $0 }
-    END {
-      match(line, /[.][0-9]+$/)
-      ended = substr(line, RSTART + 1)
-      whole_line = RSTART == 1
-      if (!whole_line) take(substr(line, 1, RSTART - 1), 0)
-      print verdict()
-    }
-
-    function take(text, end) {
-      lines++
-      if (lines == 1) first = text
-      else if (in_body) body_line(text, end)
-      else header(tolower(text))
-    }
-    function header(text) {
-      sub(/\r$/, "", text)
-      if (text == "") in_body = 1
-      if (text ~ /^content-length:[ \t]*[0-9]+$/) { sub(/.*:[ \t]*/, "", text); promised = text + 0 }
-      if (text ~ /^transfer-encoding:.*chunked/) chunked = 1
-    }
-    function body_line(text, end) {
-      came += length(text) + end
-      if (text ~ sample) samples++
-      else if (text !~ /^[ \t]*(#.*)?$/) strange++
-      if (text ~ /HTTPS|SSL|TLS/) names_tls = 1
-      last_chunk = text ~ /^0\r?$/ || (last_chunk && text ~ /^\r?$/)
-    }
-
-    function verdict() {
-      late = ended == 124 || ended == 143
-      if (!lines) {
-        if (ended == 7) return "takes no connection"
-        return late ? "answers nothing within " seconds " s" : "closes the connection without an answer"
-      }
-      if (first ~ /^\025\003/) return "speaks TLS"
-      if (first !~ /^HTTP\/1[.][01] [1-5][0-9][0-9]( .*)?\r?$/) return "answers with what is no HTTP"
-      status = substr(first, 10, 3)
-      if (status == 400 && names_tls) return "speaks TLS"
-      if (status != 200) return "answers with status " status
-      if (!whole()) return late ? "does not end its answer within " seconds " s" : "cuts its answer short"
-      if (!samples || (strange && !chunked)) return "answers with what is no metrics"
-      return "metrics"
-    }
-    function whole() {
-      if (promised >= 0) return in_body && came >= promised
-      if (chunked) return last_chunk
-      return in_body && ended == 0 && whole_line
-    }'
-}
-
-# Whether metrics come from there, for poll: an exporter that leaves two requests unanswered will not answer the third.
-# Sets answer, which says what there was instead.
-metrics_from() { # http://ADDRESS:PORT/PATH SECONDS
-  answer=$(metrics_answer "$1" "$2")
-  case $answer in
-  metrics) return ;;
-  *within*)
-    hopeless=$unanswered
-    unanswered=1
-    ;;
-  speaks*TLS | *40[13]) answer="$answer; one that wants a password or TLS is not served" ;;
-  esac
-  false
+# bash alone is on every host and speaks TCP; no other client is needed.
+http_get() { # http://ADDRESS:PORT/PATH
+  timeout 6 bash -c 'u=${1#*//} a=${u%%/*} h=${a%:*}
+exec 3<>/dev/tcp/${h//[][]}/${a##*:} || exit
+printf "GET /%s HTTP/1.0\r\n\r\n" "${u#*/}" >&3
+sed -n "1{/ 200 /!q};1,/^\r$/!p" <&3' - "$1" 2>/dev/null
 }
 
 # Refuses where a key line would open a port that nobody listens on, unless a line opens it already or did: an exporter
@@ -444,13 +398,11 @@ listened() { # OLD-LINES
   done
 }
 
-poll() { # SECONDS COMMAND: until it is true, or has set hopeless
-  hopeless=
-  unanswered=
-  for pause in .1 .2 .2 .4 $(yes 1 | head -n "$1"); do
-    $2 && return
-    [ -z "$hopeless" ] || return 1
-    sleep $pause
+# Within undo, which a trap calls, a bare return would hand on what was true before the trap: so each says its code.
+poll() { # SECONDS COMMAND: until it is true
+  for S in .1 .2 .2 .4 $(yes 1 | head -n $1); do
+    $2 && return 0
+    sleep $S
   done
   false
 }
@@ -522,29 +474,68 @@ OOMScoreAdjust=-200
 WantedBy=multi-user.target" | grep -vE "^($W)"
 }
 
+# Starts a unit anew. What it failed at before, or how often it was started in a short time, must not stand in the way of a
+# start of ours: from systemd 253 on that count outlives a daemon-reload.
+start_again() { # UNIT
+  systemctl reset-failed "$1" 2>/dev/null || :
+  systemctl restart "$1"
+}
+
+# Whether a unit, started anew, runs, and is the same process some seconds later: one that dies of its settings does so
+# at once, and `systemctl restart` does not wait for that.
+runs_again() { # UNIT
+  start_again "$1" || return 1
+  process_then=$(shows "$1" MainPID)
+  sleep 3
+  systemctl is-active -q "$1" && [ "$(shows "$1" MainPID)" = "$process_then" ]
+}
+
+# For undo_unit. Sets ran_before, and worked_before by what a command says of UNIT.
+note_unit() { # COMMAND
+  ran_before=
+  worked_before=
+  case $(shows "$UNIT" ActiveState) in active | activating | reloading) ran_before=yes ;; esac
+  if [ -n "$ran_before" ] && $1; then
+    worked_before=yes
+  fi
+}
+
 # Starts UNIT as its file says, again where CHANGED. What overrides it is drift: it goes for good, and is only put back
 # where this apply fails.
 run_unit() {
   systemctl daemon-reload
-  for P in $(own_dropins); do
-    [ -e $P ] || continue
-    remember ${P%/*}
-    rm -r ${P%/*}
+  for dropin in $(own_dropins); do
+    [ -e "$dropin" ] || continue
+    remember "${dropin%/*}"
+    rm -r "${dropin%/*}"
     CHANGED=1
     systemctl daemon-reload
   done
+  remember "$D/multi-user.target.wants/$UNIT"
   systemctl -q enable $UNIT
   START=$(date +%s)
-  [ -z "$CHANGED" ] && systemctl is-active -q $UNIT || systemctl restart $UNIT || fail "$UNIT does not start; see: journalctl -u $UNIT"
+  if [ -n "$CHANGED" ] || ! systemctl is-active -q "$UNIT"; then
+    start_again "$UNIT" || fail "$UNIT does not start; see: journalctl -u $UNIT"
+  fi
 }
 
 # Drop-ins for UNIT alone; those for all services are the machine's.
 own_dropins() { shows $UNIT DropInPaths | tr ' ' '\n' | grep "/$UNIT.d/" || :; }
 
-# After its files were put back.
-undo_unit() {
+# After its files were put back: what ran before runs again, and what worked before works again, by what the command says
+# that note_unit got. Sets lost where it does not.
+undo_unit() { # COMMAND
   systemctl daemon-reload
-  if [ -e $F ]; then systemctl restart $UNIT; else (restore); fi
+  if [ ! -e "$F" ]; then
+    lost=$({ (restore) >/dev/null; } 3>&1)
+  elif [ -z "$ran_before" ]; then
+    systemctl stop "$UNIT"
+  else
+    start_again "$UNIT"
+    # Others need not wait for it.
+    flock -u 9
+    [ -z "$worked_before" ] || poll 20 "$1" || lost="$UNIT does not run; see: journalctl -u $UNIT"
+  fi
 }
 
 drop_unit() { # FILES of it

@@ -24,7 +24,11 @@ preflight() {
     W=${W#*\"}
     fail "$L is used by ${W%%\"*}; give another listen"
   done
+  note_unit logged_in
 }
+
+# ssh opens the forwards' ports here once it has logged in, all of them or none.
+logged_in() { ss -Hltnp | grep -q "pid=$(shows "$UNIT" MainPID),"; }
 
 change() {
   CHANGED=
@@ -36,49 +40,19 @@ $(sandbox /usr/bin/ssh)"
   run_unit
 }
 
+# A target that is down is health: the far side let the forward through and nobody answered it there.
 prove() {
   flock -u 9
-  for place in $LISTENS; do
-    poll 20 carries || fail "no scrape through $place: $(why_not); see: $J"
+  for L in $LISTENS; do
+    poll 20 carries || fail "no scrape through $L: $($J -qo cat -n 1 --since @$START _TRANSPORT=stdout | grep . || echo no metrics there without a password); see: $J"
   done
 }
 
-# A target that is down is health: the far side let the forward through and nobody answered it there.
-carries() {
-  process=$(shows $UNIT MainPID)
-  refused_before=$(refusals)
-  metrics_from "http://$place" 6 && return
-  case $answer in closes*) ;; *) return 1 ;; esac
-  # While ssh still logs in, a Banner may say the same words.
-  [ "$process" = "${logged_in-}" ] && [ "$(refusals)" -gt "$refused_before" ] && return
-  logged_in=$process
-  false
-}
-
-# How often the far side has told the tunnel's ssh that nobody takes a connection there.
-refusals() {
-  $J -b -qo cat "_PID=$process" | grep -c '^channel [0-9]*: open failed: connect failed: Connection refused' || :
-}
-
-why_not() {
-  case $answer in
-  takes* | closes*) ssh_error | grep . || echo "it $answer" ;;
-  *) echo "the exporter $answer" ;;
-  esac
-}
-
-# What ssh said last of itself. A Banner is in the journal too, and no word of it is the reason: only what ssh says counts.
-ssh_error() {
-  own='^(ssh|kex_[a-z_]*|ssh_[a-z_]*|client_loop|bind [^ ]+|channel [0-9]+|channel_[a-z_]*|command-line|sign_and_send_pubkey): '
-  own="$own"'|^Connection (closed|reset|timed out|refused|to [^ ]+ port)|: Permission denied \(|^Timeout, server '
-  own="$own"'|^(Host key verification failed|No .* host key is known|Unable to negotiate|Received disconnect|Disconnected)'
-  own="$own"'|^(Load key|no such identity|Could not request|Too many authentication|Authentication failed|Bad )'
-  $J -qo cat --since "@$START" _TRANSPORT=stdout | grep -E "$own" | tail -n 1
-}
+carries() { http_get http://$L | grep -q '[a-z]' || $J -qo cat --since @$START | grep -q 'failed: Connection refused'; }
 
 record() { manifest $F $H; }
 
-undo() { undo_unit; }
+undo() { undo_unit logged_in; }
 
 restore() {
   paths

@@ -17,24 +17,49 @@ preflight() {
   paths
   case $(getent passwd $RUNS) in '' | *"$GECOS"*) ;; *) fail "user $RUNS is there and not ours; rename it" ;; esac
   [ ! -s $F ] || [ -d $RECEIPT ] || grep -q metrics-tunnel $F || fail "$F is not ours; move it away"
+  note_unit watches
 }
 
 change() {
   CHANGED=
-  getent passwd $RUNS >/dev/null || {
+  made_user=
+  if ! getent passwd $RUNS >/dev/null; then
+    made_user=yes
     useradd -r -d /nonexistent -s /usr/sbin/nologin -c "$GECOS" $RUNS
     # What runs as the one before it has a number that may be somebody else's now.
     CHANGED=1
-    systemctl try-restart 'metrics-tunnel-*.service'
-  }
+    systemctl reset-failed 'metrics-tunnel-*.service' 2>/dev/null || :
+    systemctl try-restart 'metrics-tunnel-*.service' ||
+      fail "tunnels do not start as the new user $RUNS; see: journalctl -u 'metrics-tunnel-*'"
+  fi
   put $F "$UNIT_FILE
 $(sandbox '/bin /usr/bin' ProtectProc)"
   run_unit
 }
 
+# By what the unit does, not by what it says: its loop has come round to its pause.
+prove() {
+  poll 5 watches || fail "$UNIT does not watch; see: journalctl -u $UNIT"
+}
+
+watches() {
+  process=$(shows "$UNIT" MainPID)
+  grep -sx sleep $(children_of "$process" | sed 's/$/\/comm/') >/dev/null
+}
+
+children_of() { # PROCESS
+  grep -lx "PPid:.$1" /proc/[0-9]*/status 2>/dev/null | sed 's/\/status$//'
+}
+
 record() { manifest $F; }
 
-undo() { undo_unit; }
+undo() {
+  undo_unit watches
+  if [ -n "$made_user" ] && [ -e "$F" ]; then
+    # Tunnels run as it by now.
+    lost="${lost:+$lost; }user $RUNS stays, made anew"
+  fi
+}
 
 restore() {
   paths

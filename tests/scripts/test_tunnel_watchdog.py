@@ -94,6 +94,28 @@ def test_a_unit_that_does_not_start_leaves_nothing(machine: Sandbox) -> None:
     assert machine.state("etc") == before
 
 
+def test_a_watchdog_that_does_not_watch_is_no_success_and_leaves_nothing(machine: Sandbox) -> None:
+    before = machine.state("etc")
+    machine.write("fake/watchdog-dies", "")
+    refused = machine.apply(WATCHDOG)
+    assert refused.code == 3
+    assert "metrics-tunnels-watchdog.service does not watch; see: journalctl -u" in refused.err
+    assert machine.state("etc") == before
+    (machine / "fake/watchdog-dies").unlink()
+    assert machine.apply(WATCHDOG).code == 0
+
+
+def test_an_old_watchdog_that_does_not_watch_again_is_told_and_so_is_a_user_made_anew(machine: Sandbox) -> None:
+    assert machine.apply(WATCHDOG).code == 0
+    machine.edit("etc/passwd", "metrics-tunnel-ssh:", "somebody:")
+    machine.write("fake/watchdog-dies", "")
+    refused = machine.apply(WATCHDOG, "22222222")
+    assert refused.err.endswith(
+        "; its old files are back, but metrics-tunnels-watchdog.service does not run; "
+        "see: journalctl -u metrics-tunnels-watchdog.service; user metrics-tunnel-ssh stays, made anew\n"
+    )
+
+
 def test_drift_is_told_and_heals(machine: Sandbox) -> None:
     assert machine.apply(WATCHDOG).code == 0
     whole = machine.state("etc")
