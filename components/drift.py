@@ -57,15 +57,19 @@ def owners(output: str) -> list[tuple[str, str]]:
     return [(line[1], line[3]) for line in lines if len(line) == _WORDS and line[0] == _MARK and line[2] == "owner"]
 
 
-def generation(finding: Finding | None, warn: Callable[[str], None]) -> str:
-    """Return the recorded generation where the part is in sync, else a new one, and warn of what was found."""
+def generation(finding: Finding | None, warn: Callable[[str], None], sent: str | None = None) -> str:
+    """Return the recorded generation where the part is in sync, else a new one, and warn of what was found.
+
+    `sent` is the generation that the state has of the part, empty where it has none, None where that is not known:
+    what another state's run has applied is applied again, so that each of the two sees what the other did.
+    """
     if finding is None:
         return secrets.token_hex(4)
     for text in [*finding.notices, *finding.drift]:
         warn(text)
     for text in finding.refusals:
         warn(f"`pulumi up` would refuse: {text}")
-    if finding.generation is None or finding.drift:
+    if finding.generation is None or finding.drift or sent not in (None, finding.generation):
         return secrets.token_hex(4)
     return finding.generation
 

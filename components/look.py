@@ -70,9 +70,7 @@ class Observer:
         return None if found is None else found.get(question.part, Finding())
 
     async def recorded(self) -> Mapping[str, Recorded] | None:
-        """Return what the state knows, asked for once; None outside of a preview."""
-        if not pulumi.runtime.is_dry_run():
-            return None
+        """Return what the state knew as the run began: no part is planned before this is known."""
         loop = asyncio.get_running_loop()
         if loop not in self._state:
             self._state[loop] = asyncio.ensure_future(recorded())

@@ -114,12 +114,15 @@ def _token(
         question = Question(part.receipt, part.script, given["owner"], values)
         finding = await _observer.find(part.machine, given["connection"], question)
         state = await _observer.recorded()
-        if finding and state is not None:
-            if finding.generation and part.name not in state:
+        if finding is None or state is None:
+            return generation(finding, warn)
+        known = state.get(part.name)
+        if pulumi.runtime.is_dry_run():
+            if finding.generation and known is None:
                 _observer.warn_once(part.machine, unknown_to_state(given["owner"].rsplit(".", 2)[0]))
-            if reason := unexplained(finding, given["owner"], state.get(part.name)):
+            if reason := unexplained(finding, given["owner"], known):
                 warn(reason)
-        return generation(finding, warn)
+        return generation(finding, warn, known.generation if known else "")
 
     asked: pulumi.Output[Any] = pulumi.Output.all(
         values=pulumi.Output.all(**known),

@@ -1,4 +1,4 @@
-"""What the stack's state knows of its parts: asked of the engine in a preview, to say why something is planned.
+"""What the stack's state knows of its parts: asked of the engine, to see and say why something is planned.
 
 The engine answers this for its own stack as for another's (`listResourceOutputs` of the Node SDK asks the same way).
 A program must do its work without the answer: one that does not come explains nothing, and changes nothing.
@@ -27,7 +27,7 @@ class Recorded:
 async def recorded() -> dict[str, Recorded] | None:
     """Return the parts that the state knows by resource name, or None where the engine does not say.
 
-    To be asked in a preview alone: while a stack is updated its state is half old and half new.
+    To be asked before the first part is made: while a stack is updated its state is half old and half new.
     """
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     try:

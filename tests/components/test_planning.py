@@ -242,7 +242,11 @@ def test_what_the_state_does_not_know_is_said_once_for_each_machine_with_what_to
         assert "the stack test of the project metrics-tunnel was applied here before" in text
         assert "`pulumi up` takes over all that is here" in text
         assert "pulumi stack rename" in text
-    assert not deploy(fleet(), in_sync(), state={}).warnings, "an update explains nothing: its state is half old"
+    done = deploy(fleet(), in_sync(), state={})
+    assert not done.warnings, "an update has nothing to explain: its preview did"
+    assert "0a1b2c3d" not in {done.generation(name) for name in ON_SERVER + ON_HOST}, (
+        "the other state would see nothing"
+    )
 
 
 def test_a_part_that_is_wholly_gone_is_told_and_one_that_is_new_or_replaced_is_not() -> None:
@@ -265,7 +269,9 @@ def test_a_part_that_is_wholly_gone_is_told_and_one_that_is_new_or_replaced_is_n
 
 def test_a_part_that_another_run_has_applied_since_is_told() -> None:
     since = state(first()) | {"mon1-scrape-job": state(first())["mon1-scrape-job"].replace("0a1b2c3d", "99999999")}
-    ((name, text),) = deploy(fleet(), in_sync(), preview=True, state=since).warnings
+    done = deploy(fleet(), in_sync(), preview=True, state=since)
+    assert {name for name in ON_SERVER + ON_HOST if done.generation(name) != "0a1b2c3d"} == {"mon1-scrape-job"}
+    ((name, text),) = done.warnings
     assert name == "mon1-scrape-job"
     assert "applied by a run that this state does not know of" in text
 
