@@ -1,7 +1,6 @@
 """Drift: what a machine says of its parts, and the generation that makes the engine plan a repair."""
 
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .state import Recorded, without_project
@@ -57,36 +56,36 @@ def owners(output: str) -> list[tuple[str, str]]:
     return [(line[1], line[3]) for line in lines if len(line) == _WORDS and line[0] == _MARK and line[2] == "owner"]
 
 
-def generation(finding: Finding | None, warn: Callable[[str], None], sent: str | None = None) -> str:
-    """Return the recorded generation where the part is in sync, else a new one, and warn of what was found.
+def generation(finding: Finding | None, sent: str | None = None) -> str:
+    """Return the recorded generation where the part is in sync, else a new one.
 
     `sent` is the generation that the state has of the part, empty where it has none, None where that is not known:
     what another state's run has applied is applied again, so that each of the two sees what the other did.
     """
-    if finding is None:
-        return secrets.token_hex(4)
-    for text in [*finding.notices, *finding.drift]:
-        warn(text)
-    for text in finding.refusals:
-        warn(f"`pulumi up` would refuse: {text}")
-    if finding.generation is None or finding.drift or sent not in (None, finding.generation):
+    if finding is None or finding.generation is None or finding.drift or sent not in (None, finding.generation):
         return secrets.token_hex(4)
     return finding.generation
 
 
-def unexplained(finding: Finding, owner: str, known: Recorded | None) -> str:
+def warnings(finding: Finding) -> list[str]:
+    """Return what a preview says of a part."""
+    return [*finding.notices, *finding.drift, *(f"`pulumi up` would refuse: {text}" for text in finding.refusals)]
+
+
+def unexplained(finding: Finding, owner: str, known: Recorded | None) -> list[str]:
     """Return why a part without drift is planned, or nothing. `known` is what the state has of it, None for nothing."""
     if finding.drift or known is None:
-        return ""
+        return []
     if finding.generation is None:
         same = without_project(known.owner) == without_project(owner)
-        return "nothing of it is left on the machine; it is applied again" if same else ""
+        return ["nothing of it is left on the machine; it is applied again"] if same else []
     if finding.generation != known.generation:
-        return (
+        why = (
             "it was applied by a run that this state does not know of: one that was killed, or another checkout's "
             "stack of this name, which this one undoes; then rename one of the two (pulumi stack rename)"
         )
-    return ""
+        return [why]
+    return []
 
 
 def unknown_to_state(holder: str) -> str:

@@ -47,6 +47,7 @@ class Observer:
         self._rounds: dict[Machine, _Round] = {}
         self._declared: dict[str, dict[str, str]] = defaultdict(dict)
         self._state: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[Any]] = WeakKeyDictionary()
+        self._sudo_asks: dict[Machine, bool] = {}
         self._told: set[tuple[Machine, str]] = set()
 
     def declare(self, holder: str, resource: str, receipt: str) -> None:
@@ -77,6 +78,10 @@ class Observer:
         known: Mapping[str, Recorded] | None = await self._state[loop]
         return known
 
+    def sudo_asks(self, machine: Machine) -> bool:
+        """Return whether sudo asks for a password there; where nobody could look, it may."""
+        return self._sudo_asks.get(machine, True)
+
     def warn_once(self, machine: Machine, text: str) -> None:
         """Warn of a whole machine, not again for each of its parts."""
         if (machine, text) not in self._told:
@@ -92,16 +97,17 @@ class Observer:
         asked = [(question.script, question.owner, question.values) for question in together.questions]
         try:
             answer = await machine.ask(observation(asked), connection)
-            found = parse(answer)
+            found = parse(answer.text)
         except (OSError, TimeoutError, ValueError, asyncssh.Error) as error:
             pulumi.log.warn(
                 f"{machine.name}: cannot look at it ({str(error) or 'no answer in time'}); its parts are planned "
                 f"as changed; {_remedy(error)}, or set offline: true to leave this machine alone"
             )
             return None
+        self._sudo_asks[machine] = answer.sudo_asks
         if pulumi.runtime.is_dry_run():
             holder = together.questions[0].owner.rsplit(".", 2)[0]
-            for text in leftovers(owners(answer), holder, self._declared[holder], await self.recorded()):
+            for text in leftovers(owners(answer.text), holder, self._declared[holder], await self.recorded()):
                 self.warn_once(machine, text)
         return found
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from shlex import quote
 from typing import Any, cast
 
@@ -15,6 +17,18 @@ from .args import BastionArgs, ConnectionArgs
 LOCAL = "local"
 OBSERVE_SECONDS = 60
 _DIAL_SECONDS = 10
+
+
+Run = Callable[[str, str], Awaitable[str]]
+"""Runs a command with a standard input on one machine and returns what it prints; OSError where it fails."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a machine has printed, and whether its sudo asks the login user for a password."""
+
+    text: str
+    sudo_asks: bool
 
 
 class Machine:
@@ -44,22 +58,29 @@ class Machine:
         """Whether the login user is root."""
         return self.connection.get("user", "root") == "root"
 
-    def command(self, text: str) -> str:
-        """Return `text` as root's command, through sudo where the login user is another one."""
+    @property
+    def may_ask(self) -> bool:
+        """Whether there is a password for `sudo`, should it ask for one."""
+        return not self.root and "sudo_password" in self.connection
+
+    def command(self, text: str, *, asks: bool = True) -> str:
+        """Return `text` as root's command, through sudo where the login user is another one.
+
+        `asks` is false where a look has found that sudo wants no password: then the machine gets none.
+        """
         if self.root:
             return text
-        if "sudo_password" not in self.connection:
+        if not (asks and self.may_ask):
             return f"sudo -n {text}"
         # The first line of standard input is the password; sudo is not exec'd, for its ticket belongs to this shell.
         with_password = f"""IFS= read -r p; printf "%s\\n" "$p" | sudo -S -p "" -v && sudo -n {text}"""
         return f"sh -c {quote(with_password)}"
 
-    def stdin(self, text: pulumi.Input[str]) -> pulumi.Output[str]:
-        """Return standard input for `command`: the sudo password, secret, goes before it where there is one."""
-        password = self.connection.get("sudo_password")
-        if self.root or password is None:
+    def stdin(self, text: pulumi.Input[str], *, asks: bool = True) -> pulumi.Output[str]:
+        """Return standard input for `command`: the sudo password, secret, goes before it where it is asked for."""
+        if not (asks and self.may_ask):
             return pulumi.Output.from_input(text)
-        return pulumi.Output.secret(pulumi.Output.concat(password, "\n", text))
+        return pulumi.Output.secret(pulumi.Output.concat(self.connection["sudo_password"], "\n", text))
 
     def remote(self) -> remote.ConnectionArgs:
         """Return the connection of the command provider, with low dial limits."""
@@ -67,24 +88,44 @@ class Machine:
         proxy = None if bastion is None else remote.ProxyConnectionArgs(**_login(bastion))
         return remote.ConnectionArgs(**_login(self.connection), proxy=proxy)
 
-    async def ask(self, script: str, plain: Mapping[str, Any]) -> str:
-        """Run a read-only script as root and return its output.
+    async def ask(self, script: str, plain: Mapping[str, Any]) -> Answer:
+        """Run a read-only script as root and return its answer.
 
         `plain` is the connection without outputs. Raises OSError, asyncssh.Error or TimeoutError.
         """
-        text = self.command(f"timeout {OBSERVE_SECONDS} sh -s")
-        if not self.root and "sudo_password" in plain:
-            script = f"{plain['sudo_password']}\n{script}"
-        if self.local:
-            return await _run_here(text, script)
-        jump = plain.get("bastion")
-        if jump is None:
-            return await _run(plain, None, text, script)
-        tunnel = await asyncssh.connect(**_asyncssh(jump))
-        try:
-            return await _run(plain, tunnel, text, script)
-        finally:
-            tunnel.close()
+        text = f"timeout {OBSERVE_SECONDS} sh -s"
+        async with _session(plain, local=self.local) as run:
+            if not self.may_ask or await _succeeds(run, f"sudo -k -n timeout {OBSERVE_SECONDS} true"):
+                return Answer(await run(self.command(text, asks=False), script), sudo_asks=False)
+            return Answer(await run(self.command(text), f"{plain['sudo_password']}\n{script}"), sudo_asks=True)
+
+
+@contextlib.asynccontextmanager
+async def _session(plain: Mapping[str, Any], *, local: bool) -> AsyncIterator[Run]:
+    """Give a function that runs a command on the machine with this standard input and returns what it prints."""
+    if local:
+        yield _run_here
+        return
+    async with contextlib.AsyncExitStack() as connections:
+        tunnel = None
+        if jump := plain.get("bastion"):
+            tunnel = await _connect(connections, **_asyncssh(jump))
+        connection = await _connect(connections, **_asyncssh(plain), tunnel=tunnel)
+        yield partial(_run_there, connection)
+
+
+async def _connect(connections: contextlib.AsyncExitStack, **options: Any) -> asyncssh.SSHClientConnection:
+    connection = await asyncssh.connect(**options)
+    connections.callback(connection.close)
+    return connection
+
+
+async def _succeeds(run: Run, text: str) -> bool:
+    try:
+        await run(text, "")
+    except OSError:
+        return False
+    return True
 
 
 async def _run_here(text: str, script: str) -> str:
@@ -94,17 +135,13 @@ async def _run_here(text: str, script: str) -> str:
     return _answer(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
-async def _run(plain: Mapping[str, Any], tunnel: asyncssh.SSHClientConnection | None, text: str, script: str) -> str:
-    connection = await asyncssh.connect(**_asyncssh(plain), tunnel=tunnel)
-    try:
-        process = await connection.create_process(text, errors="replace")
-        # One that ends before it has read all, as where sudo refuses, says why by itself.
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(script)
-            process.stdin.write_eof()
-        found = await process.wait(timeout=OBSERVE_SECONDS + _DIAL_SECONDS)
-    finally:
-        connection.close()
+async def _run_there(connection: asyncssh.SSHClientConnection, text: str, script: str) -> str:
+    process = await connection.create_process(text, errors="replace")
+    # One that ends before it has read all, as where sudo refuses, says why by itself.
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(script)
+        process.stdin.write_eof()
+    found = await process.wait(timeout=OBSERVE_SECONDS + _DIAL_SECONDS)
     return _answer(found.exit_status, str(found.stdout), str(found.stderr))
 
 

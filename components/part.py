@@ -9,10 +9,11 @@ from typing import Any
 import pulumi
 from pulumi_command import local, remote
 
-from .drift import generation, unexplained, unknown_to_state
+from .drift import Finding, generation, unexplained, unknown_to_state, warnings
 from .look import Observer, Question
 from .machine import Machine
 from .payload import payload
+from .state import Recorded
 
 _SECONDS = 180
 _EVERYTHING = ["create", "delete", "stdin", "connection", "triggers"]
@@ -52,14 +53,20 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
     known = {"MACHINE": machine.name, "PART": part.receipt, "STACK": stack, **part.values}
     triggers = [machine.connection["address"], part.version]
     owner = pulumi.Output.all(*triggers).apply(lambda given: f"{holder}.{part.name}.{_digest(given)}")
-    token = _token(part, known, owner, made)
+    plan = _plan(part, known, owner, made)
     run = f"timeout {_SECONDS + part.wait} sh -s --"
-    text = pulumi.Output.all(token, owner).apply(lambda t: machine.command(f"{run} apply {quote(t[1])} {quote(t[0])}"))
     stdin = pulumi.Output.all(**known, **part.late).apply(lambda values: payload(part.script, values))
     arguments: dict[str, Any] = {
-        "create": text,  # for updates too: without `update` the provider runs `create`
-        "delete": owner.apply(lambda o: machine.command(f"{run} remove {quote(o)}")),
-        "stdin": machine.stdin(stdin),
+        # For updates too: without `update` the provider runs `create`.
+        "create": pulumi.Output.all(plan, owner).apply(
+            lambda given: machine.command(
+                f"{run} apply {quote(given[1])} {quote(given[0].generation)}", asks=given[0].sudo_asks
+            )
+        ),
+        "delete": pulumi.Output.all(plan, owner).apply(
+            lambda given: machine.command(f"{run} remove {quote(given[1])}", asks=given[0].sudo_asks)
+        ),
+        "stdin": plan.apply(lambda planned: machine.stdin(stdin, asks=planned.sudo_asks)),
         "triggers": triggers,
         "add_previous_output_in_env": False,
     }
@@ -98,31 +105,32 @@ def _ignored(part: Part) -> list[str]:
     return [] if part.machine.detect_drift else ["create"]
 
 
-def _token(
+@dataclass(frozen=True)
+class _Plan:
+    """What a look has found that goes into a part's command."""
+
+    generation: str = "0"
+    sudo_asks: bool = True
+
+
+def _plan(
     part: Part, known: Mapping[str, Any], owner: pulumi.Output[str], made: Sequence[pulumi.Resource]
-) -> pulumi.Output[str]:
+) -> pulumi.Output[_Plan]:
     if _ignored(part):
-        return pulumi.Output.from_input("0")
-
-    def warn(text: str) -> None:
-        pulumi.log.warn(f"{part.machine.name} {part.receipt}: {text}", made[0] if made else None)
-
+        return pulumi.Output.from_input(_Plan())
     _observer.expect(part.machine)
 
-    async def ask(given: Mapping[str, Any]) -> str:
+    async def look(given: Mapping[str, Any]) -> _Plan:
         values = given["values"] | dict.fromkeys(part.late, "")
         question = Question(part.receipt, part.script, given["owner"], values)
         finding = await _observer.find(part.machine, given["connection"], question)
         state = await _observer.recorded()
-        if finding is None or state is None:
-            return generation(finding, warn)
-        known = state.get(part.name)
-        if pulumi.runtime.is_dry_run():
-            if finding.generation and known is None:
-                _observer.warn_once(part.machine, unknown_to_state(given["owner"].rsplit(".", 2)[0]))
-            if reason := unexplained(finding, given["owner"], known):
-                warn(reason)
-        return generation(finding, warn, known.generation if known else "")
+        sent = None
+        if state is not None:
+            sent = state[part.name].generation if part.name in state else ""
+        if finding is not None:
+            _tell(part, finding, given["owner"], state, made)
+        return _Plan(generation(finding, sent), _observer.sudo_asks(part.machine))
 
     asked: pulumi.Output[Any] = pulumi.Output.all(
         values=pulumi.Output.all(**known),
@@ -130,4 +138,28 @@ def _token(
         connection=pulumi.Output.from_input(dict(part.machine.connection)),
     )
     # Public, or the engine would hide the whole command for the secret connection.
-    return pulumi.Output.unsecret(asked.apply(ask))
+    return pulumi.Output.unsecret(asked.apply(look))
+
+
+def _tell(
+    part: Part,
+    finding: Finding,
+    owner: str,
+    state: Mapping[str, Recorded] | None,
+    made: Sequence[pulumi.Resource],
+) -> None:
+    """Say why the part is planned; in an update, after its preview has warned of it, say that drift is mended."""
+    resource = made[0] if made else None
+    start = f"{part.machine.name} {part.receipt}: "
+    if not pulumi.runtime.is_dry_run():
+        for text in finding.drift:
+            pulumi.log.info(f"{start}found, and mended by this run: {text}", resource)
+        return
+    texts = warnings(finding)
+    if state is not None:
+        known = state.get(part.name)
+        if finding.generation and known is None:
+            _observer.warn_once(part.machine, unknown_to_state(owner.rsplit(".", 2)[0]))
+        texts += unexplained(finding, owner, known)
+    for text in texts:
+        pulumi.log.warn(f"{start}{text}", resource)

@@ -21,6 +21,7 @@ from pulumi.runtime.proto import engine_pb2
 from pulumi.runtime.stack import run_pulumi_func
 
 from components import MonitoredHost, PrometheusServer
+from components.machine import Answer as MachineAnswer
 from components.machine import Machine
 
 
@@ -67,6 +68,8 @@ class Deployment:
     resources: dict[str, Resource] = field(default_factory=dict)
     warnings: list[tuple[str, str]] = field(default_factory=list)
     """Name of the resource (empty: none) and text."""
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    """The same of what is no warning."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Machine and observation, a pair for each connection."""
     plain: list[dict[str, Any]] = field(default_factory=list)
@@ -119,15 +122,16 @@ def deploy(
     preview: bool = False,
     project: str = "metrics-tunnel",
     state: Mapping[str, str] | None = None,
+    no_password: Sequence[str] = (),
 ) -> Deployment:
     """Run `program` once, as `pulumi preview` or `pulumi up` would, and return what came of it.
 
     A machine without an answer has nothing applied yet. `state` has what the stack's state knows: the command of each
-    resource. Without one the engine does not say.
+    resource. Without one the engine does not say. `no_password` are the machines whose sudo asks for none.
     """
     done = Deployment()
 
-    async def ask(machine: Machine, script: str, plain: Mapping[str, Any]) -> str:
+    async def ask(machine: Machine, script: str, plain: Mapping[str, Any]) -> MachineAnswer:
         await asyncio.sleep(0)
         done.asked.append((machine.name, script))
         done.plain.append(dict(plain))
@@ -135,7 +139,7 @@ def deploy(
         said = answer if isinstance(answer, str | Exception) else answer(script)
         if isinstance(said, Exception):
             raise said
-        return said
+        return MachineAnswer(said, sudo_asks=machine.may_ask and machine.name not in no_password)
 
     async def run() -> None:
         mocks.set_mocks(_Mocks(state), project, stack, preview, monitor=_Monitor(done, state))
@@ -189,12 +193,11 @@ class _Mocks(mocks.Mocks):
         self.state = state
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        key = re.search(r"^PART=keypair-(\S+)$", str(_bare(args.inputs.get("stdin"))), re.MULTILINE)
-        return f"{args.name}-id", {
-            **args.inputs,
-            "stdout": f"Hello.\nmetrics-tunnel {public_key(key[1])}\n" if key else "",
-            "stderr": "",
-        }
+        stdin = _bare(args.inputs.get("stdin"))
+        key = re.search(r"^PART=keypair-(\S+)$", str(stdin), re.MULTILINE)
+        printed = f"Hello.\nmetrics-tunnel {public_key(key[1])}\n" if key else ""
+        # What a command will print is not known before its input is.
+        return f"{args.name}-id", {**args.inputs, "stdout": rpc.UNKNOWN if stdin is UNKNOWN else printed, "stderr": ""}
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         assert args.token == "pulumi:pulumi:readStackResourceOutputs"
@@ -271,5 +274,6 @@ class _Engine:
         self.done = done
 
     def Log(self, request: Any) -> None:  # noqa: N802 - the protocol's name
-        if request.severity >= engine_pb2.WARNING:
-            self.done.warnings.append((_name(request.urn), request.message))
+        kept = self.done.warnings if request.severity >= engine_pb2.WARNING else self.done.notes
+        if request.severity >= engine_pb2.INFO:
+            kept.append((_name(request.urn), request.message))

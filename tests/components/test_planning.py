@@ -73,16 +73,26 @@ def test_machines_with_nothing_applied_get_new_generations_without_a_warning() -
 def test_a_drifted_part_alone_is_planned_and_a_warning_on_it_says_machine_part_and_finding() -> None:
     answers = in_sync()
     answers["web1"] = answers["web1"].replace(END, drift("exporter-9100", "exporter listens on 0.0.0.0:9100") + END)
-    done = deploy(fleet(), answers)
+    done = deploy(fleet(), answers, preview=True)
     changed = {name for name in ON_SERVER + ON_HOST if done.generation(name) != "0a1b2c3d"}
     assert changed == {"web1-exporter-node"}
     assert done.warnings == [("web1-exporter-node", "web1 exporter-9100: exporter listens on 0.0.0.0:9100")]
 
 
+def test_an_update_says_that_it_mends_what_its_preview_has_warned_of() -> None:
+    answers = in_sync()
+    more = drift("exporter-9100", "exporter x is stopped") + refusal("exporter-9100", "busy")
+    answers["web1"] = answers["web1"].replace(END, more + END)
+    done = deploy(fleet(), answers)
+    assert not done.warnings
+    text = "web1 exporter-9100: found, and mended by this run: exporter x is stopped"
+    assert done.notes == [("web1-exporter-node", text)]
+
+
 def test_every_difference_is_a_warning_of_its_own() -> None:
     answers = in_sync()
     answers["web1"] = answers["web1"].replace(END, drift(KEY_PART, "line gone") + drift(KEY_PART, "shell") + END)
-    said = deploy(fleet(), answers).said("web1-authorized-key-mon1")
+    said = deploy(fleet(), answers, preview=True).said("web1-authorized-key-mon1")
     assert said == [f"web1 {KEY_PART}: line gone", f"web1 {KEY_PART}: shell"]
 
 
@@ -144,6 +154,20 @@ def test_half_an_answer_counts_as_none() -> None:
     done = deploy(fleet(), answers)
     assert [text for _, text in done.warnings if "cut short" in text]
     assert done.generation("web1-exporter-node") != "0a1b2c3d"
+
+
+def test_a_machine_whose_sudo_asks_for_none_gets_no_password_and_all_that_is_sent_can_be_read() -> None:
+    hosts = fleet(hosts={"web1": {"connection": {"user": "deploy", "sudo_password": "PLANTED"}}})
+    done = deploy(hosts, no_password=["web1"])
+    for name in ON_HOST:
+        assert "stdin" not in done.resources[name].secret
+        assert "PLANTED" not in done.resources[name].inputs["stdin"]
+        for verb in ("create", "delete"):
+            assert done.resources[name].inputs[verb].startswith("sudo -n timeout ")
+    asked = deploy(hosts)
+    for name in ON_HOST:
+        assert "stdin" in asked.resources[name].secret
+        assert asked.resources[name].inputs["stdin"].startswith("PLANTED\n")
 
 
 def test_a_generation_is_public_though_the_connection_is_secret() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import asyncssh
 import pytest
 
-from components.drift import Finding, generation, parse
+from components.drift import Finding, generation, parse, warnings
 from components.look import Observer, Question
-from components.machine import Machine
+from components.machine import Answer, Machine
 
 END = "metrics-tunnel\tend\n"
 
@@ -22,14 +22,14 @@ class Fake(Machine):
         self.answers = list(answers)
         self.scripts: list[str] = []
 
-    async def ask(self, script: str, plain: Mapping[str, Any]) -> str:
+    async def ask(self, script: str, plain: Mapping[str, Any]) -> Answer:
         """Answer."""
         assert plain == {"address": "10.0.0.1"}
         self.scripts.append(script)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return Answer(answer, sudo_asks=False)
 
 
 def question(part: str) -> Question:
@@ -71,7 +71,7 @@ def test_two_machines_are_asked_at_the_same_time() -> None:
     both = asyncio.Event()
 
     class Waiting(Fake):
-        async def ask(self, script: str, plain: Mapping[str, Any]) -> str:
+        async def ask(self, script: str, plain: Mapping[str, Any]) -> Answer:
             """Answer once the other one is asked too."""
             others.append(self.name)
             if len(others) == 2:
@@ -161,12 +161,24 @@ def test_an_answer_without_its_end_is_refused(text: str) -> None:
 
 
 def test_only_a_recorded_generation_without_drift_is_kept() -> None:
-    said: list[str] = []
-    assert generation(Finding("abc"), said.append) == "abc"
-    assert generation(Finding("abc", [], ["busy"]), said.append) == "abc"
-    for finding in (None, Finding(), Finding("abc", ["edited"]), Finding(None, ["gone"])):
-        token = generation(finding, said.append)
+    assert generation(Finding("abc")) == "abc"
+    assert generation(Finding("abc", [], ["busy"], ["a file"])) == "abc"
+    assert generation(Finding("abc"), "abc") == "abc"
+    for finding, sent in (
+        (None, None),
+        (Finding(), None),
+        (Finding("abc", ["edited"]), "abc"),
+        (Finding(None, ["gone"]), None),
+        (Finding("abc"), "of another state"),
+        (Finding("abc"), ""),
+    ):
+        token = generation(finding, sent)
         assert token != "abc"
         assert len(token) == 8
         int(token, 16)
-    assert said == ["`pulumi up` would refuse: busy", "edited", "gone"]
+
+
+def test_a_preview_says_what_is_there_what_differs_and_what_up_would_refuse() -> None:
+    finding = Finding("abc", ["edited"], ["busy"], ["a file beside ours"])
+    assert warnings(finding) == ["a file beside ours", "edited", "`pulumi up` would refuse: busy"]
+    assert warnings(Finding("abc")) == []

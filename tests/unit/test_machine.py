@@ -14,7 +14,7 @@ import asyncssh
 import pytest
 
 from components.args import ConnectionArgs
-from components.machine import Machine, _asyncssh
+from components.machine import Answer, Machine, _asyncssh
 
 T = TypeVar("T")
 # As sshd has them: the one that is pinned is not the first.
@@ -95,7 +95,7 @@ def ask(script: str, *, address: str = "127.0.0.1", **more: Any) -> str:
     async def run() -> str:
         async with server(address) as port:
             given = {"address": address, "port": port, "host_key": line(HOST_KEY), **login}
-            return await Machine("web1", connection(given)).ask(script, given)
+            return (await Machine("web1", connection(given)).ask(script, given)).text
 
     return in_loop(run())
 
@@ -159,7 +159,7 @@ def test_any_host_key_does_where_that_is_asked_for() -> None:
     async def run() -> str:
         async with server() as port:
             given = {"address": "127.0.0.1", "port": port, "insecure_host_key": True, "private_key": text(USER_KEY)}
-            return await Machine("mon1", connection(given)).ask("echo any", given)
+            return (await Machine("mon1", connection(given)).ask("echo any", given)).text
 
     assert in_loop(run()) == "any\n"
 
@@ -169,7 +169,7 @@ def test_a_machine_behind_a_jump_host_is_asked_through_it() -> None:
         async with server() as port:
             one = {"address": "127.0.0.1", "port": port, "host_key": line(HOST_KEY), "private_key": text(USER_KEY)}
             given = {**one, "bastion": {**one, "user": "jump"}}
-            answer = await Machine("web1", connection(given)).ask("echo through", given)
+            answer = (await Machine("web1", connection(given)).ask("echo through", given)).text
             assert f"forward to 127.0.0.1:{port}" in SEEN
             return answer
 
@@ -200,7 +200,7 @@ def test_an_agents_key_opens_the_door(tmp_path: Path, monkeypatch: pytest.Monkey
                     "host_key": line(HOST_KEY),
                     "agent_socket_path": str(door),
                 }
-                return await Machine("web1", connection(given)).ask("echo by agent", given)
+                return (await Machine("web1", connection(given)).ask("echo by agent", given)).text
         finally:
             agent.terminate()
             await agent.wait()
@@ -221,39 +221,62 @@ def test_a_script_that_fails_tells_its_last_words() -> None:
 
 
 def test_output_that_is_no_text_does_no_harm() -> None:
-    assert in_loop(Machine("mon1", {"address": "local"}).ask("printf 'a\\377b\\n'", {})) == "a\ufffdb\n"
+    assert in_loop(Machine("mon1", {"address": "local"}).ask("printf 'a\\377b\\n'", {})).text == "a\ufffdb\n"
 
 
 def test_a_local_server_is_asked_without_ssh() -> None:
     local = Machine("mon1", {"address": "local"})
     assert local.local
-    assert in_loop(local.ask("echo here", {})) == "here\n"
+    assert in_loop(local.ask("echo here", {})).text == "here\n"
     with pytest.raises(OSError, match="exit 4: gone"):
         in_loop(local.ask("echo gone >&2; exit 4", {}))
 
 
-def test_sudo_gets_its_password_first_and_the_script_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sudo = tmp_path / "sudo"
-    sudo.write_text(
-        "#!/bin/sh\ncase $1 in\n"
-        '-S) IFS= read -r p; [ "$p" = "se cret\\\\" ] || { echo wrong >&2; exit 1; } ;;\n'
-        '-n) shift; exec "$@" ;;\nesac\n'
-    )
+SUDO = """#!/bin/sh
+case $1 in
+-S) IFS= read -r p; [ "$p" = "se cret\\\\" ] || { echo wrong >&2; exit 1; } ;;
+-k) echo "asked without one" >>"$0.log"; ASKS ;;
+-n) shift; exec "$@" ;;
+esac
+"""
+
+
+def put_sudo(folder: Path, monkeypatch: pytest.MonkeyPatch, asks: str) -> None:
+    sudo = folder / "sudo"
+    sudo.write_text(SUDO.replace("ASKS", asks))
     sudo.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+def test_sudo_that_asks_gets_its_password_first_and_the_script_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_sudo(tmp_path, monkeypatch, "exit 1")
     given: dict[str, Any] = {"address": "local", "user": "deploy", "sudo_password": "se cret\\"}
-    assert in_loop(Machine("mon1", connection(given)).ask("echo as root", given)) == "as root\n"
+    answer = in_loop(Machine("mon1", connection(given)).ask("echo as root", given))
+    assert answer == Answer("as root\n", sudo_asks=True)
     wrong = {**given, "sudo_password": "no"}
     with pytest.raises(OSError, match="wrong"):
         in_loop(Machine("mon1", connection(wrong)).ask("echo as root", wrong))
+    (tmp_path / "sudo.log").unlink()
     without = {"address": "local", "user": "deploy"}
-    assert in_loop(Machine("mon1", connection(without)).ask("echo as root", without)) == "as root\n"
+    assert in_loop(Machine("mon1", connection(without)).ask("echo as root", without)).text == "as root\n"
+    assert not (tmp_path / "sudo.log").exists()
+
+
+def test_sudo_that_does_not_ask_gets_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_sudo(tmp_path, monkeypatch, "exit 0")
+    given: dict[str, Any] = {"address": "local", "user": "deploy", "sudo_password": "PLANTED"}
+    answer = in_loop(Machine("mon1", connection(given)).ask("cat; echo as root", given))
+    assert answer == Answer("as root\n", sudo_asks=False)
 
 
 def test_a_command_goes_through_sudo_unless_the_user_is_root() -> None:
     assert Machine("a", {"address": "local"}).command("x") == "x"
     assert Machine("a", {"address": "local", "user": "u"}).command("x") == "sudo -n x"
-    command = Machine("a", {"address": "local", "user": "u", "sudo_password": "planted"}).command("x")
+    asked = Machine("a", {"address": "local", "user": "u", "sudo_password": "planted"})
+    assert asked.command("x", asks=False) == "sudo -n x"
+    command = asked.command("x")
     assert "sudo -S" in command
     assert "planted" not in command
 
@@ -282,13 +305,15 @@ def test_a_word_of_a_command_stays_one_word_through_sudo_too(tmp_path: Path) -> 
 
 def test_standard_input_is_secret_where_it_holds_the_sudo_password() -> None:
     async def run(**more: Any) -> tuple[Any, bool]:
-        output = Machine("a", connection({"address": "local", **more})).stdin("script")
+        asks = more.pop("asks", True)
+        output = Machine("a", connection({"address": "local", **more})).stdin("script", asks=asks)
         return await output.future(), await output.is_secret()
 
     assert in_loop(run()) == ("script", False)
     assert in_loop(run(user="u")) == ("script", False)
     assert in_loop(run(user="u", sudo_password="p")) == ("p\nscript", True)
     assert in_loop(run(sudo_password="p")) == ("script", False)
+    assert in_loop(run(user="u", sudo_password="p", asks=False)) == ("script", False)
 
 
 def test_a_machine_or_jump_host_without_a_host_key_is_refused() -> None:

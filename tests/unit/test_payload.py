@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.drift import Finding, generation, parse
+from components.drift import Finding, parse
 from components.payload import assignments, code, functions, observation, packed, payload
 from components.ssh_tunnel import Forward, desired
 
@@ -91,24 +91,9 @@ def test_findings_are_read_and_a_greeting_is_passed_over() -> None:
     }
 
 
-def test_a_notice_is_told_and_plans_nothing() -> None:
-    said: list[str] = []
-    assert generation(Finding("abc", notices=["a file beside ours"]), said.append) == "abc"
-    assert said == ["a file beside ours"]
-
-
 def test_an_answer_that_was_cut_is_refused() -> None:
     with pytest.raises(ValueError, match="cut short"):
         parse("metrics-tunnel\tp\tgeneration\tabc\n")
-
-
-def test_a_part_in_sync_keeps_its_generation_and_a_drifted_one_gets_another() -> None:
-    said: list[str] = []
-    assert generation(Finding("abc"), said.append) == "abc"
-    assert not said
-    assert generation(Finding("abc", ["edited"]), said.append) != "abc"
-    assert said == ["edited"]
-    assert generation(None, said.append) != generation(None, said.append)
 
 
 def test_the_tunnel_ends_its_options_before_the_destination_and_pins_the_host_key() -> None:
