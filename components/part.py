@@ -13,6 +13,7 @@ from .drift import Finding, generation, unexplained, unknown_to_state, warnings
 from .look import Observer, Question
 from .machine import Machine
 from .payload import payload
+from .shown import show
 from .state import Recorded
 
 _SECONDS = 180
@@ -54,6 +55,7 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
     triggers = [machine.connection["address"], part.version]
     owner = pulumi.Output.all(*triggers).apply(lambda given: f"{holder}.{part.name}.{_digest(given)}")
     plan = _plan(part, known, owner, made)
+    show(part.name, machine.name, part.script, owner, {**known, **part.late})
     run = f"timeout {_SECONDS + part.wait} sh -s --"
     stdin = pulumi.Output.all(**known, **part.late).apply(lambda values: payload(part.script, values))
     arguments: dict[str, Any] = {

@@ -72,14 +72,18 @@ def packed(text: str) -> str:
     return f'C=$(base64 -d<<E|gzip -dc\n{words}\nE\n)&&eval "$C"||exit\n'
 
 
+def read_by(script: str, values: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the values that a script reads."""
+    text = code(script)
+    return {name: value for name, value in values.items() if re.search(rf"\b{name}\b", text)}
+
+
 def payload(script: str, values: Mapping[str, str]) -> str:
     """Return the standard input for `sh -s -- apply|remove ...` of one part.
 
     The call stands last: of an upload that was cut short nothing runs.
     """
-    text = code(script)
-    read = {name: value for name, value in values.items() if re.search(rf"\b{name}\b", text)}
-    return f'{assignments(read)}{packed(text)}main "$@" </dev/null\n'
+    return f'{assignments(read_by(script, values))}{packed(code(script))}main "$@" </dev/null\n'
 
 
 def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -20,6 +21,7 @@ from tests.mocked import (
     fleet,
     public_key,
 )
+from tests.scripts.sandbox import unpacked
 
 COMMAND = "command:remote:Command"
 TWO: dict[str, dict[str, Any]] = {"mon1": {}, "mon2": {}}
@@ -353,3 +355,24 @@ def test_a_server_without_a_key_of_which_nothing_can_be_made_is_told() -> None:
             server._made("")
 
     deploy(program)
+
+
+def test_all_that_will_run_as_root_can_be_read_before_up_but_for_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METRICS_TUNNEL_SHOW", str(tmp_path / "shown"))
+    asked = {"connection": {"user": "deploy", "sudo_password": "PLANTED-PASSWORD"}}
+    done = deploy(fleet({"mon1": {**asked, "private_key": TUNNEL_KEY}}, {"web1": asked}), preview=True)
+    commands = {name for name, made in done.resources.items() if made.type.endswith(":Command")}
+    shown = {file.stem: file.read_text() for file in (tmp_path / "shown").iterdir()}
+    assert shown.keys() == commands
+    assert "PLANTED" not in "".join(shown.values())
+    assert TUNNEL_KEY not in "".join(shown.values())
+    for name, text in shown.items():
+        sent = done.resources[name].inputs["stdin"].partition("\n")[2]
+        head, values, functions = *text.split("\n\n")[:2], unpacked(sent)
+        assert f"apply {done.owner(name)} " in head
+        assert f"remove {done.owner(name)}\n" in f"{head}\n"
+        assert text.endswith(f'{functions}\nmain "$@" </dev/null\n')
+        for line in sent.partition("C=$(")[0].replace(TUNNEL_KEY, "(a secret, which is not shown)").splitlines():
+            assert line in values.splitlines(), name

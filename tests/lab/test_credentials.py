@@ -1,5 +1,6 @@
 """Every way to log in, from `up` to `destroy`."""
 
+import json
 import os
 import subprocess
 import time
@@ -12,6 +13,7 @@ from lab import base, layouts, picture
 from lab.hosts import Lab
 from lab.picture import Picture
 from lab.project import Project, settings
+from tests.scripts.sandbox import unpacked
 
 # Runs on the lab's server what Pulumi runs on its own machine.
 LOCAL = """#!/bin/sh
@@ -74,6 +76,43 @@ def test_a_user_with_passwords_alone(lab: Lab, project: Project, before: dict[st
     finally:
         for name in ("sshPassword", "sudoPassword"):
             project.pulumi("config", "rm", f"metrics-tunnel:{name}", "--stack", project.stack)
+
+
+def test_a_sudo_password_goes_where_sudo_asks_for_it_and_all_else_can_be_read_before_up(
+    lab: Lab, project: Project, before: dict[str, Picture]
+) -> None:
+    values = plain(lab)
+    values["prometheus"]["mon1"]["user"] = base.ADMIN
+    values["hosts"]["web1"]["user"] = base.ASKED
+    project.settings(values)
+    project.secret("sudoPassword", base.PASSWORD)
+    shown = lab.folder / "shown"
+    try:
+        project.pulumi("preview", "--stack", project.stack, more={"METRICS_TUNNEL_SHOW": str(shown)})
+        texts = {file.stem: file.read_text() for file in shown.iterdir()}
+        assert len(texts) == 7
+        assert "SystemCallFilter=@system-service" in texts["web1-ssh-tunnel"]
+        assert "LINE='(made by `pulumi up`)'" in texts["web1-authorized-key-mon1"]
+        project.up()
+        project.environment["METRICS_TUNNEL_SHOW"] = str(shown)
+        assert project.plan().code == 0
+        texts = {file.stem: file.read_text() for file in shown.iterdir()}
+        exported = json.loads(project.pulumi("stack", "export", "--stack", project.stack).output)
+        parts = {
+            one["urn"].rpartition("::")[2]: one["inputs"]["stdin"]
+            for one in exported["deployment"]["resources"]
+            if one["type"].startswith("command:")
+        }
+        hidden = {name for name, stdin in parts.items() if not isinstance(stdin, str)}
+        assert hidden == {"web1-authorized-key-mon1", "web1-exporter-node"}
+        for name in parts.keys() - hidden:
+            assert unpacked(parts[name]).rstrip() in texts[name]
+            assert parts[name].partition("C=$(")[0] in texts[name]
+        project.destroy()
+    finally:
+        project.environment.pop("METRICS_TUNNEL_SHOW", None)
+        project.pulumi("config", "rm", "metrics-tunnel:sudoPassword", "--stack", project.stack)
+    assert picture.difference(before["web1"], picture.take(lab.hosts["web1"])) == []
 
 
 def test_keys_of_an_agent(lab: Lab, project: Project, before: dict[str, Picture], agent: str) -> None:

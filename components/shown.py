@@ -1,0 +1,52 @@
+"""All that will run as root, as files to read before `pulumi up`: METRICS_TUNNEL_SHOW names their folder.
+
+A plan shows what is sent packed, and hides it where a sudo password goes before it. These files hold for each part its
+commands, its values and its functions as they run; instead of a secret, and of what only `up` makes, they say so.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from .payload import assignments, code, read_by
+
+FOLDER = "METRICS_TUNNEL_SHOW"
+_SECRET = "(a secret, which is not shown)"  # noqa: S105 - what stands there instead of one
+_LATER = "(made by `pulumi up`)"
+
+
+def show(
+    name: str, machine: str, script: str, owner: pulumi.Output[str], values: Mapping[str, pulumi.Input[Any]]
+) -> None:
+    """Write the file of one part where a folder for it is named; `values` are all that may be sent."""
+    if folder := os.environ.get(FOLDER):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        text: pulumi.Output[str] = pulumi.Output.from_input(_text(name, machine, script, owner, values))
+        text.apply((Path(folder) / f"{name}.sh").write_text)
+
+
+async def _text(
+    name: str, machine: str, script: str, owner: pulumi.Output[str], values: Mapping[str, pulumi.Input[Any]]
+) -> str:
+    known = {key: await _readable(value) for key, value in values.items()}
+    return whole(name, machine, await _readable(owner), script, known)
+
+
+async def _readable(value: pulumi.Input[Any]) -> str:
+    output: pulumi.Output[Any] = pulumi.Output.from_input(value)
+    if await output.is_secret():
+        return _SECRET
+    return str(await output.future()) if await output.is_known() else _LATER
+
+
+def whole(name: str, machine: str, owner: str, script: str, values: Mapping[str, str]) -> str:
+    """Return one part's text: how it is started, and what its standard input does once it is unpacked."""
+    return (
+        f"# {name}: what runs as root on {machine}.\n"
+        f"# Applied by:    sh -s -- apply {owner} GENERATION\n"
+        f"# Taken away by: sh -s -- remove {owner}\n\n"
+        f'{assignments(read_by(script, values))}\n{code(script)}\nmain "$@" </dev/null\n'
+    )
