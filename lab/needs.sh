@@ -22,6 +22,7 @@ main() {
     need_shells
     if is_root; then
       need_lab
+      need_programs jq=jq # With it the decisions read what is sent.
     else
       echo "make test skips the tests on lab hosts, which need root"
     fi

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -9,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from components.payload import code
 from lab import base, layouts, picture
 from lab.hosts import Lab
 from lab.picture import Picture
-from lab.project import Project, settings
+from lab.project import ROOT, Project, settings
 from tests.scripts.sandbox import unpacked
 
 # Runs on the lab's server what Pulumi runs on its own machine.
@@ -45,6 +47,19 @@ def plain(lab: Lab, **ssh: str) -> dict[str, Any]:
     return {**given, "ssh": {"privateKeyPath": str(lab.key), **ssh}}
 
 
+def sent(project: Project) -> str:
+    """Return what web1's exporter is sent, as the decision says to read it."""
+    text = (ROOT / "docs/decisions/2-packed-scripts.md").read_text()
+    found = re.search(r"^ {4}pulumi stack export .*gunzip$", text, re.MULTILINE | re.DOTALL)
+    assert found
+    command = ["sh", "-c", found[0]]
+    done = subprocess.run(
+        command, cwd=project.folder, env=project.environment, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
 def life(lab: Lab, project: Project, before: dict[str, Picture], more: dict[str, str] | None = None) -> None:
     """Apply, look, destroy, and compare."""
     project.environment |= more or {}
@@ -52,6 +67,7 @@ def life(lab: Lab, project: Project, before: dict[str, Picture], more: dict[str,
         project.up()
         assert lab.hosts["mon1"].scraped("web1") == "1"
         assert project.plan().code == 0
+        assert sent(project) == code("exporter")
         project.destroy()
     finally:
         for name in more or {}:

@@ -10,7 +10,9 @@ ROOT = Path(__file__).parents[2]
 DEMO = Path("/var/tmp/metrics-tunnel-demo/lab.json")  # noqa: S108 (where the demo is)
 # A machine that has all of it, as its programs' answers.
 WHOLE = {
-    **dict.fromkeys(("dash", "busybox", "ssh-keygen", "debootstrap", "ip", "systemd-nspawn", "unshare", "python3"), ""),
+    **dict.fromkeys(
+        ("dash", "busybox", "ssh-keygen", "debootstrap", "ip", "jq", "systemd-nspawn", "unshare", "python3"), ""
+    ),
     "id": "echo 0",
     "uname": "echo Linux",
     # Notes what it is asked for, and brings each package's program.
