@@ -18,7 +18,7 @@ _USAGE = re.compile(r"\A(\w+\(\) \{) #.*")
 _WORD = re.compile(r"\w+")
 # What only an observation calls; it need not be in the state.
 _LOOKING = {"observe", "observe_owners", "rehearse", "report", "check", "notices", "present"}
-_LOOKING |= {"manifest_drift", "unit_drift"}
+_LOOKING |= {"manifest_drift", "folder_drift", "unit_drift"}
 _SIDE_BY_SIDE = 4
 _LEVEL = 12
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -106,7 +106,7 @@ def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
     library = "\n".join(known[name] for name in needed)
     for script in scripts:
         own = functions(script)
-        wanted = reachable(["present", "preflight", "check", "notices", "shared"], own)
+        wanted = reachable(["present", "preflight", "check", "notices", "shared", "places"], own)
         blocks.append(f"script_{script.replace('-', '_')}() {{\n" + "\n".join(own[name] for name in wanted) + "\n}")
     for script, owner, values in parts:
         call = f"script_{script.replace('-', '_')}\nobserve {shlex.quote(owner)}"

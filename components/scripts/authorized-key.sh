@@ -127,6 +127,11 @@ restore() {
   esac
 }
 
+places() {
+  paths
+  echo "$KEYS" "$CONF"
+}
+
 present() {
   paths
   grep -qs " $ID\$" $KEYS

@@ -2,7 +2,8 @@
 # What the parts share. Functions alone: components/payload.py sends those that a verb reaches.
 # A part defines preflight (may refuse, changes nothing), change (inside the lock), prove (waits; with `flock -u 9` where no
 # other stack has its files), record, undo (after its files were put back), restore (takes everything away), check (prints
-# drift), notices (prints what is worth a word, and is neither drift nor touched) and present (is it there?).
+# drift), notices (prints what is worth a word, and is neither drift nor touched), present (is it there?) and places (prints
+# the files of root's that it writes: the folders on the way to them are looked at, and healed where they are ours).
 # A part that stacks share, such as an exporter that two of them close, defines shared.
 # Every part's values: MACHINE, PART, STACK. Exit code 3: refused, or failed and put back; the text says which.
 # An owner is <project>:<stack>.<resource>.<instance>. Its file in the receipt is called as it is, less the instance, and
@@ -33,9 +34,11 @@ main() { # apply OWNER GENERATION | remove OWNER
 apply() { # OWNER GENERATION
   only_ours "$1"
   preflight
+  closed_to_others
   UNDO=' '
   OWNER=$1
   STEP=change
+  mend_folders
   change
   STEP=proof
   prove
@@ -274,6 +277,7 @@ prove() { :; }
 undo() { :; }
 notices() { :; }
 shared() { false; }
+places() { :; }
 
 keep() { # NAME TEXT, into the receipt
   mkdir -p $RECEIPT/owners
@@ -312,6 +316,78 @@ away() { for P; do rm -rf $P "$P".mt-*; done; }
 # Of these files, into the receipt.
 manifest() { keep manifest "$(stat -c '%a %U %n' "$@" && sha256sum "$@")"; }
 
+# The folders on the way to files, each once.
+folders_of() { # FILES
+  for path in "$@"; do
+    folder=${path%/*}
+    while [ -n "$folder" ]; do
+      echo "$folder"
+      case $folder in /etc | /var/lib) break ;; esac
+      folder=${folder%/*}
+    done
+  done | sort -u
+}
+
+# Prints a line for each folder on the way to this part's files that has a mode or an owner that it should not have: path,
+# mode, owner, and for one of ours the mode that it gets. Who may write to a folder may put another file in a file's place,
+# and sshd takes no key below one; Prometheus and sshd have to get to what is theirs.
+wrong_folders() {
+  # shellcheck disable=SC2046
+  stat -Lc '%a %U %n' $(folders_of "$RECEIPT/owners/x" $(places)) 2>/dev/null | while read -r mode owner folder; do
+    may_not=022
+    must=0
+    mended=
+    case $folder in
+    /etc/metrics-tunnel/keys)
+      may_not=077
+      must=0700
+      mended=700
+      ;;
+    /etc/metrics-tunnel | /etc/metrics-tunnel/* | "$STORE" | "$STORE"/*)
+      must=0755
+      mended=755
+      ;;
+    /etc/ssh/authorized_keys.d)
+      must=0111
+      mended=755
+      ;;
+    esac
+    if [ "$owner" != root ] || [ $((0$mode & may_not)) != 0 ] || [ $((0$mode & must)) != $((must)) ]; then
+      echo "$folder $mode $owner $mended"
+    fi
+  done
+}
+
+folder_drift() {
+  wrong_folders | while read -r folder mode owner mended; do
+    if [ -n "$mended" ]; then
+      echo "$folder has mode and owner $mode $owner instead of $mended root"
+    else
+      open_to_others "$folder" "$mode" "$owner"
+    fi
+  done
+}
+
+open_to_others() { # FOLDER MODE OWNER
+  echo "others than root may write to $1 (mode and owner $2 $3); mend that: chown root $1; chmod go-w $1"
+}
+
+# Refuses where a folder that is not ours lets others put their files in the place of ours.
+closed_to_others() {
+  open=$(wrong_folders | grep ' $' | head -n 1)
+  if [ -n "$open" ]; then
+    # shellcheck disable=SC2086
+    fail "$(open_to_others $open)"
+  fi
+}
+
+mend_folders() {
+  wrong_folders | while read -r folder mode owner mended; do
+    chown root "$folder"
+    chmod "$mended" "$folder"
+  done
+}
+
 # Prints what differs from the manifest, whose lines are "mode owner path" and "checksum  path".
 manifest_drift() {
   set -- $(kept manifest | sed -n 's/^[0-9a-f]\{64\}  //p')
@@ -343,7 +419,7 @@ observe() { # OWNER
   if [ -n "$recorded" ]; then
     generation=$(kept "owners/${recorded%.*}")
     report generation "${generation##* }"
-    drift=$({ manifest_drift && check; } | cat)
+    drift=$({ folder_drift && manifest_drift && check; } | cat)
     if [ -n "$drift" ]; then
       printf '%s\n' "$drift" | while IFS= read -r text; do report drift "$text"; done
       refusal=$(rehearse "$1") || case $drift in *"$refusal"*) ;; *) report fail "$refusal" ;; esac
@@ -377,6 +453,7 @@ rehearse() { # OWNER
   able
   only_ours "$1"
   preflight
+  closed_to_others
 }
 
 report() { printf 'metrics-tunnel\t%s\t%s\t%s\n' "$PART" "$1" "$2"; }

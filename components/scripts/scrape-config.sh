@@ -42,6 +42,11 @@ up() {
 
 record() { manifest $F; }
 
+places() {
+  paths
+  echo "$F"
+}
+
 restore() {
   paths
   # The folder is the job's: Prometheus watches it.

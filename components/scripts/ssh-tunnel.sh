@@ -52,6 +52,11 @@ carries() { http_get http://$L | grep -q '[a-z]' || $J -qo cat --since @$START |
 
 record() { manifest $F $H; }
 
+places() {
+  paths
+  echo "$F" "$H"
+}
+
 undo() { undo_unit logged_in; }
 
 restore() {

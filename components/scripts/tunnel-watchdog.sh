@@ -53,6 +53,11 @@ children_of() { # PROCESS
 
 record() { manifest $F; }
 
+places() {
+  paths
+  echo "$F"
+}
+
 undo() {
   undo_unit watches
   if [ -n "$made_user" ] && [ -e "$F" ]; then

@@ -391,3 +391,50 @@ def test_a_refused_part_on_a_fresh_machine_leaves_no_lock(name: str, machine: Sa
     machine.write("fake/systemd", "246")
     assert machine.apply(parts()[name]).code == 3
     assert (machine / "run/metrics-tunnel.lock").exists() != fresh
+
+
+# For each part whose files lie below it: a folder of ours with the mode it has, and one that is the machine's.
+FOLDERS = {
+    "mon1-keypair": ("etc/metrics-tunnel/keys", 0o700, "etc"),
+    "mon1-tunnel-watchdog": ("var/lib/metrics-tunnel/tunnel-watchdog", 0o755, "etc/systemd/system"),
+    "web1-ssh-tunnel": ("etc/metrics-tunnel/known_hosts", 0o755, "etc/systemd"),
+    "web1-scrape-config": ("etc/metrics-tunnel/targets/test", 0o755, "etc"),
+    "web1-authorized-key-mon1": ("etc/ssh/authorized_keys.d", 0o755, "etc/ssh"),
+}
+
+
+@in_each_shell
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_of_ours_that_others_may_write_to_is_drift_and_heals(name: str, machine: Sandbox) -> None:
+    folder, mode, _ = FOLDERS[name]
+    add_all(machine, name)
+    assert machine.apply(parts()[name]).code == 0
+    whole = machine.state()
+    assert machine.look(parts()[name], where(name)) == Finding("0a1b2c3d")
+    for wrong in (0o777, 0o600):
+        (machine / folder).chmod(wrong)
+        assert machine.look(parts()[name], where(name)).drift == [
+            f"/{folder} has mode and owner {wrong:o} root instead of {mode:o} root"
+        ]
+        done = machine.apply(parts()[name])
+        assert (done.code, done.err) == (0, "")
+        assert machine.state() == whole
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_of_the_machine_that_others_may_write_to_is_told_and_refused(name: str, machine: Sandbox) -> None:
+    folder = FOLDERS[name][2]
+    add_all(machine, name)
+    (machine / folder).chmod(0o775)
+    remedy = f"mend that: chown root /{folder}; chmod go-w /{folder}"
+    says = f"others than root may write to /{folder} (mode and owner 775 root); {remedy}"
+    before = machine.state(times=True)
+    assert machine.look(parts()[name], where(name)).refusals == [says]
+    done = machine.apply(parts()[name])
+    assert (done.code, done.err) == (3, f"{where(name)} {parts()[name].receipt}: {says}\n")
+    assert machine.state(times=True) == before
+    (machine / folder).chmod(0o755)
+    assert machine.apply(parts()[name]).code == 0
+    (machine / folder).chmod(0o777)
+    found = machine.look(parts()[name], where(name))
+    assert (found.drift, found.refusals) == ([says.replace("775", "777")], [])
