@@ -1,0 +1,100 @@
+"""No value that a program gives a component does harm: it is refused with its path, and nothing of it is planned."""
+
+import asyncio
+import re
+from typing import Any
+from unittest.mock import patch
+
+import pulumi
+from pulumi.runtime import settings
+
+from components import MonitoredHost, PrometheusServer
+from components.args import MonitoredHostArgs, PrometheusServerArgs
+from components.edge import Edge
+from tests.mocked import deploy
+from tests.unit.arguments import LATE, Call, accepted, calls, sound
+from tests.unit.test_hostile_values import _PLANTED, _pieces
+
+_KINDS: Any = {"PrometheusServer": PrometheusServerArgs, "MonitoredHost": MonitoredHostArgs}
+
+
+def lines(error: pulumi.RunError, component: str) -> list[str]:
+    """Return the errors of a refused component: one short line each, with no secret in it."""
+    head, *found = str(error).split("\n")
+    assert re.fullmatch(rf"{len(found)} errors? in {component} .*; nothing of it was planned:", head), head
+    for line in found:
+        assert line.startswith("  ")
+        assert line.isprintable(), line
+        assert len(line) < 400, line
+        assert not _PLANTED & _pieces(line), line
+    return [line[2:] for line in found]
+
+
+def make(call: Call, server: PrometheusServer) -> None:
+    if call.component == "PrometheusServer":
+        PrometheusServer(call.name, call.args)
+    else:
+        MonitoredHost(call.name, call.args, servers=[server])
+
+
+def test_every_listed_value_is_refused_with_its_path_and_nothing_is_planned() -> None:
+    tried = []
+
+    def program() -> None:
+        server = PrometheusServer("mon1", sound())  # type: ignore[arg-type]
+        for call in calls():
+            if accepted(call.path, call.value):
+                continue
+            tried.append(call)
+            try:
+                make(call, server)
+            except pulumi.RunError as error:
+                told = lines(error, call.component)
+                bare = call.path.partition("[")[0] or "args"
+                named = (f"{bare}: ", f"{bare}.", f"{bare}[", f"{bare.partition('.')[0]}[")
+                assert told
+                assert all(one.startswith(named) for one in told), (call, told)
+            else:
+                raise AssertionError(call)
+
+    done = deploy(program)
+    assert len(tried) > 1500
+    assert {one.name for one in done.resources.values()} == {
+        *("mon1", "mon1-keypair", "mon1-tunnel-watchdog", "mon1-scrape-job")
+    }
+
+
+def test_every_listed_value_is_refused_as_an_output_too() -> None:
+    tried = []
+
+    async def program() -> None:
+        for call in calls():
+            if call.path.rpartition(".")[2] not in LATE:
+                continue
+            args, late = call.args, pulumi.Output.from_input
+            steps = call.path.partition("[")[0].split(".")
+            here = args
+            for step in steps[:-1]:
+                here = here[step]
+            value = here[steps[-1]]
+            here[steps[-1]] = [late(one) for one in value] if "[" in call.path else late(value)
+            edge = Edge(call.component, "web1")
+            found = edge.take(_KINDS[call.component], args)
+            edge.refuse()
+            for step in steps:
+                found = found[step]
+            tried.append(call)
+            try:
+                await (found[0] if "[" in call.path else found).future()
+            except pulumi.RunError as error:
+                text = str(error)
+                assert text.startswith(f"{call.component} web1: {call.path}: "), text
+                assert text.isprintable(), text
+                assert not _PLANTED & _pieces(text), text
+            else:
+                raise AssertionError(call)
+
+    with patch.object(pulumi, "get_stack", lambda: "test"), patch.object(pulumi, "get_project", lambda: "project"):
+        asyncio.run(program())
+    settings.SETTINGS.outputs.clear()
+    assert len(tried) > 400
