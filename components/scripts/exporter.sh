@@ -69,12 +69,13 @@ ExecStart=$X/bin/sh -c '$WRAPPER' metrics-tunnel ${C#"$X"}"
 
 # Within the lock: another stack may close the same port.
 prove() {
-  poll 15 answers || fail "exporter did not come back on 127.0.0.1:$PORT; see: journalctl -u $U"
+  poll 15 answers ||
+    fail "exporter did not come back on 127.0.0.1:$PORT, which $answer; see: journalctl -u $U"
   W=$(wide)
   [ -z "$W" ] || fail "exporter still listens on $W; see what overrides ours: systemctl cat $U"
 }
 
-answers() { http_get http://127.0.0.1:$PORT$METRICS | grep -q '[a-z]'; }
+answers() { metrics_from "http://127.0.0.1:$PORT$METRICS" 6; }
 
 wide() { listeners | awk '$4!~/^(127\.|\[::1\])/{print $4}'; }
 

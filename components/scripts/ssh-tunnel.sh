@@ -40,15 +40,45 @@ $(sandbox /usr/bin/ssh)"
   run_unit
 }
 
-# A target that is down is health: the far side let the forward through and nobody answered it there.
 prove() {
   flock -u 9
-  for L in $LISTENS; do
-    poll 20 carries || fail "no scrape through $L: $($J -qo cat -n 1 --since @$START _TRANSPORT=stdout | grep . || echo no metrics there without a password); see: $J"
+  for place in $LISTENS; do
+    poll 20 carries || fail "no scrape through $place: $(why_not); see: $J"
   done
 }
 
-carries() { http_get http://$L | grep -q '[a-z]' || $J -qo cat --since @$START | grep -q 'failed: Connection refused'; }
+# A target that is down is health: the far side let the forward through and nobody answered it there.
+carries() {
+  process=$(shows $UNIT MainPID)
+  refused_before=$(refusals)
+  metrics_from "http://$place" 6 && return 0
+  case $answer in closes*) ;; *) return 1 ;; esac
+  # While ssh still logs in, a Banner may say the same words.
+  [ "$process" = "${connected_to-}" ] && [ "$(refusals)" -gt "$refused_before" ] && return 0
+  connected_to=$process
+  false
+}
+
+# How often the far side has told the tunnel's ssh that nobody takes a connection there.
+refusals() {
+  $J -b -qo cat "_PID=$process" | grep -c '^channel [0-9]*: open failed: connect failed: Connection refused' || :
+}
+
+why_not() {
+  case $answer in
+  takes* | closes*) ssh_error | grep . || echo "it $answer" ;;
+  *) echo "the exporter $answer" ;;
+  esac
+}
+
+# What ssh said last of itself. A Banner is in the journal too, and no word of it is the reason: only what ssh says counts.
+ssh_error() {
+  own='^(ssh|kex_[a-z_]*|ssh_[a-z_]*|client_loop|bind [^ ]+|channel [0-9]+|channel_[a-z_]*|command-line|sign_and_send_pubkey): '
+  own="$own"'|^Connection (closed|reset|timed out|refused|to [^ ]+ port)|: Permission denied \(|^Timeout, server '
+  own="$own"'|^(Host key verification failed|No .* host key is known|Unable to negotiate|Received disconnect|Disconnected)'
+  own="$own"'|^(Load key|no such identity|Could not request|Too many authentication|Authentication failed|Bad )'
+  $J -qo cat --since "@$START" _TRANSPORT=stdout | grep -E "$own" | tail -n 1
+}
 
 record() { manifest $F $H; }
 

@@ -178,6 +178,28 @@ def test_an_exporter_that_does_not_come_back_on_loopback_is_given_back_as_it_was
     assert machine.apply(NODE).code == 0
 
 
+@in_each_shell
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ("*** production ***\nup 1\n", "answers with what is no HTTP"),
+        ("HTTP/1.1 200 OK\r\n\r\n", "answers with what is no metrics"),
+        ("HTTP/1.1 503 Service Unavailable\r\n\r\nup 1\n", "answers with status 503"),
+        ("HTTP/1.1 401 No\r\n\r\n", "answers with status 401; one that wants a password or TLS is not served"),
+        ("", "closes the connection without an answer"),
+    ],
+)
+def test_what_comes_back_without_metrics_is_given_back_and_named(answer: str, says: str, machine: Sandbox) -> None:
+    machine.add_exporter()
+    before = machine.state()
+    machine.write("fake/answer", answer)
+    done = machine.apply(NODE)
+    assert done.code == 3
+    assert f"exporter did not come back on 127.0.0.1:9100, which {says}; see: journalctl -u {SERVICE}" in done.err
+    assert machine.state() == before
+    assert machine.read("fake/listeners").startswith("*:9100 ")
+
+
 def test_an_exporter_that_still_listens_elsewhere_is_given_back_as_it_was(machine: Sandbox) -> None:
     machine.add_exporter()
     before = machine.state()

@@ -212,9 +212,82 @@ def test_a_script_that_is_ended_while_it_waits_puts_everything_back(machine: San
 
 def test_an_exporter_that_is_down_behind_a_tunnel_that_carries_is_health_not_failure(machine: Sandbox) -> None:
     machine.add_tunnel(LISTEN)
-    machine.write("fake/silent", "")
-    machine.write("fake/journal", "channel 2: open failed: connect failed: Connection refused\n")
+    machine.write("fake/refused", "")
     assert machine.apply(TUNNEL).code == 0
+
+
+@in_each_shell
+@pytest.mark.parametrize(
+    ("fault", "text", "says"),
+    [
+        ("silent", "", "it takes no connection"),
+        ("answer", "", "it closes the connection without an answer"),
+    ],
+)
+def test_no_banner_proves_anything_or_is_the_reason(fault: str, text: str, says: str, machine: Sandbox) -> None:
+    machine.add_tunnel(LISTEN)
+    machine.write(f"fake/{fault}", text)
+    banner = "Connection to this system is watched.\nchannel 2: open failed: connect failed: Connection refused\nup 1\n"
+    machine.write("fake/journal", banner)
+    before = machine.files()
+    done = machine.apply(TUNNEL)
+    assert done.code == 3
+    # What only ssh could have said may be told, wherever it is from; it is no proof.
+    assert (
+        f"no scrape through {LISTEN}/metrics: channel 2: open failed: connect failed: Connection refused; " in done.err
+    )
+    assert machine.files() == before
+    machine.write("fake/journal", "Connection to this system is watched.\nup 1\n")
+    assert f"no scrape through {LISTEN}/metrics: {says}; see: journalctl" in machine.apply(TUNNEL).err
+    (machine / f"fake/{fault}").unlink()
+    assert machine.apply(TUNNEL).code == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ("up 1\n", "the exporter answers with what is no HTTP"),
+        ("*** production ***\n", "the exporter answers with what is no HTTP"),
+        ("HTTP/1.1 200 OK\r\n\r\n<html>up 1</html>\n", "the exporter answers with what is no metrics"),
+        (
+            "HTTP/1.1 401 Unauthorized\r\n\r\nup 1\n",
+            "the exporter answers with status 401; one that wants a password or TLS is not served",
+        ),
+        ("HTTP/1.1 500 Internal Server Error\r\n\r\nup 1\n", "the exporter answers with status 500"),
+        ("\x15\x03\x01", "the exporter speaks TLS; one that wants a password or TLS is not served"),
+    ],
+)
+def test_an_exporter_that_brings_no_metrics_is_the_reason(answer: str, says: str, machine: Sandbox) -> None:
+    machine.add_tunnel(LISTEN)
+    machine.write("fake/journal", "Welcome.\n")
+    machine.write("fake/answer", answer)
+    done = machine.apply(TUNNEL)
+    assert done.code == 3
+    assert f"no scrape through {LISTEN}/metrics: {says}; see: journalctl -u metrics-tunnel-web1.service" in done.err
+    (machine / "fake/answer").unlink()
+    assert machine.apply(TUNNEL).code == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ssh: connect to host 10.0.0.20 port 22: Connection timed out",
+        "metrics-tunnel@10.0.0.20: Permission denied (publickey).",
+        "kex_exchange_identification: read: Connection reset by peer",
+        "channel 2: open failed: administratively prohibited: open failed",
+        "Host key verification failed.",
+        "bind [127.77.0.1]:19100: Address already in use",
+        "Timeout, server 10.0.0.20 not responding.",
+        "Connection closed by 10.0.0.20 port 22",
+        "Connection to 10.0.0.20 port 22 timed out",
+        "Unable to negotiate with 10.0.0.20 port 22: no matching host key type found. Their offer: ssh-rsa",
+    ],
+)
+def test_the_reason_is_what_ssh_says_last_of_itself(line: str, machine: Sandbox) -> None:
+    machine.add_tunnel(LISTEN)
+    machine.write("fake/silent", "")
+    machine.write("fake/journal", f"ssh: an older one\n{line}\n*** All activity is watched: ssh too ***\nBye.\n")
+    assert f"no scrape through {LISTEN}/metrics: {line}; see: journalctl" in machine.apply(TUNNEL).err
 
 
 def test_a_drop_in_for_all_services_is_the_machines_own(machine: Sandbox) -> None:
