@@ -47,64 +47,95 @@ preflight() {
   find_prometheus
   command -v promtool >/dev/null || fail "no promtool; install it here"
   [ -f "$CONFIG" ] || fail "$CONFIG does not exist; correct configFile, or leave it out"
-  valid "$CONFIG" || fail "$CONFIG is invalid, mend it: $W"
-  marks
+  valid "$CONFIG" || refuse_invalid
+  BLOCK=$(known_block)
+  placed "$CONFIG"
   fits
-  ! grep -aq '^scrape_configs:[[:space:]]*[^#[:space:]]' "$CONFIG" || fail "$CONFIG: scrape_configs is no block list; make it one"
 }
 
-# Refuses a limit that would blind a target which is up.
-fits() {
-  A=$(block | sed -n 's/.*sample_limit: //p')
-  L=$(echo "$BLOCK" | sed -n 's/.*sample_limit: //p')
-  [ "${A:-0}" -gt "$L" ] 2>/dev/null || return 0
-  W=$(ls /etc/metrics-tunnel/targets/$STACK 2>/dev/null | sed -n 's/.json$/%7C/p' | tr -d '\n')
-  W=$(http_get "$URL/api/v1/query?query=scrape_samples_post_metric_relabeling%7Binstance=~%22${W%???}%22%7D%3E$L+and+up==1" |
-    sed 's/{"metric/\n&/g' | sed -n 's/.*"instance":"\([^"]*\)".*,"\([0-9]*\)"\].*/\1 brings \2/p' | paste -sd ,)
-  [ -z "$W" ] || fail "$W samples, more than $L; raise scrape.sampleLimit"
+# Whether promtool likes a file; else sets complaint.
+valid() { # FILE
+  complaint=$(promtool check config "$1" 2>&1) || {
+    complaint=$(echo "$complaint" | tail -n 2 | tr -s '\n ' ' ')
+    false
+  }
 }
 
-# Refuses a file from which our block cannot be taken whole.
-marks() {
-  case $(grep -acE "# BEGIN $JOB( joined)?$" "$CONFIG"),$(block | tail -n 1) in
-  0,) ! grep -aq "^ *- job_name: ${JOB}[[:space:]]*$" "$CONFIG" || fail "$CONFIG: the job $JOB has lost its marks; delete that job" ;;
-  1,*"# END $JOB") ;;
-  *) fail "$CONFIG: the marks of $JOB are damaged; delete its block" ;;
+# Of a file that Prometheus runs with and promtool does not know, the file is not to blame.
+refuse_invalid() {
+  mine=$(promtool --version 2>&1 | version)
+  its=$(http_get "$URL/metrics" | sed -n 's/^prometheus_build_info{\(.*\)}.*/\1/p' | tr ',' '\n' | version)
+  case $complaint in
+  *"not found in type"*)
+    if [ -n "$its" ] && [ "$its" != "$mine" ]; then
+      fail "promtool $mine is not of the release of Prometheus $its and does not know what $CONFIG may hold:" \
+        "$complaint; put the promtool of Prometheus $its into /usr/local/bin"
+    fi
+    ;;
+  esac
+  fail "$CONFIG is invalid, mend it: $complaint"
+}
+
+version() { sed -n 's/^\(promtool, version \|version="\)\([0-9.]*\).*/\2/p' | head -n 1; }
+
+# Our items, less what this Prometheus is too old to know. promtool says it of a file that holds nothing else.
+known_block() {
+  alone=$(printf 'scrape_configs:\n%s\n' "$BLOCK")
+  unknown=$(echo "$alone" | promtool check config /dev/stdin 2>&1 |
+    sed -n 's/.*line \([0-9]*\): field [a-z_]* not found.*/\1d/p')
+  echo "$alone" | sed "$unknown" | tail -n +2
+}
+
+# Refuses a file in whose list our job would not stand. promtool tells: with the job in it twice it has to complain of two
+# by that name, which it does before it looks for any other file.
+placed() { # FILE
+  twice=$(edited twice <"$1") || fail "$CONFIG: $twice"
+  complaint=$(echo "$twice" | promtool check config /dev/stdin 2>&1 || :)
+  case $complaint in
+  *"multiple scrape configs with job name \"$JOB\""*) ;;
+  *) fail "$CONFIG: our job would not come into its list; $(as_a_list)" ;;
   esac
 }
 
-valid() { # FILE; else W says why
-  W=$(promtool check config "$1" 2>&1) || { W=$(echo "$W" | tail -n 2 | tr '\n' ' ') && false; }
+as_a_list() { echo "write scrape_configs: alone on its line, and each job below it as - job_name: ..."; }
+
+# Refuses a limit that would blind a target which is up.
+fits() {
+  limit_now=$(block | sample_limit)
+  limit=$(echo "$BLOCK" | sample_limit)
+  [ "${limit_now:-0}" -gt "$limit" ] 2>/dev/null || return 0
+  instances=$(ls /etc/metrics-tunnel/targets/$STACK 2>/dev/null | sed -n 's/.json$/%7C/p' | tr -d '\n')
+  query="scrape_samples_post_metric_relabeling%7Binstance=~%22${instances%???}%22%7D%3E$limit+and+up==1"
+  too_many=$(http_get "$URL/api/v1/query?query=$query" | sed 's/{"metric/\n&/g' |
+    sed -n 's/.*"instance":"\([^"]*\)".*,"\([0-9]*\)"\].*/\1 brings \2/p' | paste -sd ,)
+  [ -z "$too_many" ] || fail "$too_many samples, more than $limit; raise scrape.sampleLimit"
 }
+
+sample_limit() { sed -n 's/.*sample_limit: //p'; }
 
 change() {
   mkdir -p /etc/metrics-tunnel/targets/$STACK
-  base
-  W=$(with_block "$N" && echo x)
-  printf %s "${W%x}" >"$N"
-  without_unknown
-  W=$(kept running)
-  [ -n "$W" ] && [ "$(running_job)" = "$W" ] && cmp -s "$N" "$CONFIG" || swap
+  candidate placed
+  placed "$CANDIDATE"
+  running=$(kept running)
+  if [ -z "$running" ] || [ "$(running_job)" != "$running" ] || ! cmp -s "$CANDIDATE" "$CONFIG"; then
+    swap
+  fi
 }
 
-# Begins the candidate, with mode and owner.
-base() {
-  marks
-  N=$CONFIG.mt-new
+# Writes the file as it shall be, with mode and owner of the one that is there. Sets CANDIDATE.
+candidate() { # placed|removed
+  CANDIDATE=$CONFIG.mt-new
   remember "$CONFIG"
-  cp -p "$CONFIG" "$N"
-  without_block >"$N"
-}
-
-# An old Prometheus does not know every limit of ours.
-without_unknown() {
-  W=$(promtool check config "$N" 2>&1) || sed -i "$(echo "$W" | sed -n 's/.*line \([0-9]*\): field [a-z_]* not found.*/\1d/p')" "$N"
+  cp -p "$CONFIG" "$CANDIDATE"
+  edited "$1" <"$CONFIG" >"$CANDIDATE" || fail "$CONFIG: $(cat "$CANDIDATE")"
 }
 
 # Puts the candidate in place, which promtool must like, and waits until Prometheus has read it.
 swap() {
-  valid "$N" || fail "promtool refuses our change: $W"
-  cmp -s "$N" "$CONFIG" || mv -f "$N" "$CONFIG" || fail "cannot replace $CONFIG; if it is a mount of its own, mount its folder instead"
+  valid "$CANDIDATE" || fail "promtool refuses our change: $complaint"
+  cmp -s "$CANDIDATE" "$CONFIG" || mv -f "$CANDIDATE" "$CONFIG" ||
+    fail "cannot replace $CONFIG; if it is a mount of its own, mount its folder instead"
   label "$CONFIG"
   START=$(date +%s)
   kill -HUP $PID
@@ -112,7 +143,8 @@ swap() {
 }
 
 loaded() {
-  http_get "$URL/metrics" | awk -v s="$START" '/^prometheus_config_last_reload_success_t/{f=$2>=s}END{exit !f}' &&
+  http_get "$URL/metrics" |
+    awk -v s="$START" '/^prometheus_config_last_reload_success_t/{f=$2>=s}END{exit !f}' &&
     case $(block):$(running_job) in :?* | ?*:) false ;; esac
 }
 
@@ -122,45 +154,194 @@ undo() {
 }
 
 # The job as Prometheus runs it, from its API.
-running_job() {
-  http_get "$URL/api/v1/status/config" | job_in
-}
+running_job() { http_get "$URL/api/v1/status/config" | job_in; }
 
 job_in() {
-  sed 's/\\n/\n/g' | sed -n "/^- job_name: $JOB\$/,/^- \|^[a-z\"]/{/^- job_name: $JOB\$/p;/^ /p;}"
+  sed 's/\\n/\n/g' | JOB="$JOB" awk '
+    $0 == "- job_name: " ENVIRON["JOB"] { ours = 1; print; next }
+    !/^ / { ours = 0 }
+    ours'
 }
 
-block() { range p -n; }
+# Our block as it stands in the file, marks and all.
+block() { edited shown <"$CONFIG"; }
 
-range() { sed $2 "/^ *# BEGIN $JOB\( joined\)*\$/,/^ *# END $JOB\$/$1" "$CONFIG"; }
+# Reads a block; prints it less what the editor gives to another stack when that one is left as the first.
+items() { sed '1s/ joined$//;/^ *scrape_configs:$/d'; }
 
-# The file without our block, byte for byte; "joined" says that the line before had no end. Where the list begins in
-# our block and goes on behind it, its first line stays.
-without_block() {
-  HOW=d
-  if block | grep -q ^scrape_configs: && sed "1,/^ *# END $JOB\$/d;/^ *#/d;/^ *\$/d" "$CONFIG" | head -n 1 | grep -q '^ *- '; then HOW='c\
-scrape_configs:'; fi
-  range "$HOW" '' | if block | grep -aq joined; then head -c -1; else cat; fi
-}
+# The editor: reads a prometheus.yml and prints it
+#   removed  without our block
+#   placed   with our block, as the first of the list
+#   twice    the same with our job in it two times, which only promtool gets
+# or, for `shown`, our block alone. Every other byte stays. Fails with the reason as its only line where the file has no
+# place for the block, or the block cannot be told from the rest.
+edited() { # removed|placed|twice|shown
+  # The letter behind the last byte tells a file that ends with a newline from one that does not.
+  { cat && printf x; } | JOB="$JOB" BLOCK="${BLOCK-}" AS_A_LIST="$(as_a_list)" awk -v action="$1" '
+    BEGIN {
+      job = ENVIRON["JOB"]
+      key = "scrape_configs:"
+      other_begin = "^[ ]*# BEGIN metrics-tunnel-"
+    }
+    { line[NR] = $0 }
+    END {
+      count = NR
+      # Where the file ends with a newline, what is behind it is one more line, which is empty.
+      line[count] = substr(line[count], 1, length(line[count]) - 1)
+      begins = find_block()
+      if (action == "shown") {
+        for (i = first; i && i <= last; i++) print line[i]
+        exit
+      }
+      if (line[1] ~ /^(\377\376|\376\377)/) refuse("it is not UTF-8; save it as that")
+      refuse_damaged(begins)
+      if (first) take_out()
+      if (action != "removed") put_in()
+      for (i = 1; i < count; i++) print line[i]
+      printf "%s", line[count]
+    }
 
-with_block() { # FILE
-  # Items of one list stand at one indent.
-  I=$(sed -n '/^scrape_configs:/,${/^ *- /{s/-.*//p;q;};}' "$1")
-  A=/^scrape_configs:/
-  K=
-  J=
-  # The list may begin in another stack's block.
-  W=$(sed -n '/^# BEGIN metrics-tunnel-/{N;/\nscrape_configs:/{s/\n.*//;s/# BEGIN //;s/ joined$//;p;};}' "$1")
-  [ -z "$W" ] || A="/^# END $W\$/"
-  grep -aq ^scrape_configs: "$1" || { A=$ K=scrape_configs:; }
-  # sed ends the last line where the block comes after it.
-  [ -z "$(tail -c 1 "$1")" ] || case $A$(tail -n 1 "$1") in "$"* | */scrape_configs:*) J=' joined' ;; esac
-  {
-    echo "$I# BEGIN $JOB$J"
-    [ -z "$K" ] || echo "$K"
-    echo "$BLOCK" | sed "s/^/$I/"
-    echo "$I# END $JOB"
-  } | if [ -s "$1" ]; then sed "${A}r /dev/stdin" "$1"; else cat; fi
+    function refuse(reason) {
+      print reason
+      # Nothing more is printed: END is not run again.
+      exit 1
+    }
+    function trimmed(text) {
+      gsub(/^[ \t]+|[ \t\r]+$/, "", text)
+      return text
+    }
+    function is_begin(text) { return trimmed(text) == "# BEGIN " job || trimmed(text) == "# BEGIN " job " joined" }
+    function is_end(text) { return trimmed(text) == "# END " job }
+    function is_joined(text) { return text ~ / joined[ \t\r]*$/ }
+    function says_nothing(text) { return text ~ /^[ \t]*(#.*)?\r?$/ }
+    function is_item(text) { return text ~ /^ *-([ \t\r]|$)/ }
+    function indent_of(text) {
+      match(text, /^ */)
+      return RLENGTH
+    }
+
+    # Sets first and last, the lines of the marks, to 0 where they are missing; gives the number of first marks.
+    function find_block(   i, begins) {
+      first = last = begins = 0
+      for (i = 1; i <= count; i++) {
+        if (is_begin(line[i])) {
+          begins++
+          if (!first) first = i
+        }
+        if (is_end(line[i]) && first && !last) last = i
+      }
+      return begins
+    }
+    function refuse_damaged(begins,   i) {
+      if (begins > 1 || (first && !last)) refuse("the marks of " job " are damaged; delete its block")
+      for (i = 1; i <= count && !first; i++) {
+        if (is_job(line[i])) refuse("the job " job " has lost its marks; delete that job")
+      }
+    }
+    function is_job(text) {
+      sub(/^[ \t]*-/, "", text)
+      text = trimmed(text)
+      gsub(/["\047]/, "", text)
+      return text == "job_name: " job
+    }
+
+    # What our block holds for others goes on to them: the key of the list where more items follow, and the word that the
+    # line before had no end.
+    function take_out(   i, with_key, joined, heir) {
+      for (i = first; i <= last; i++) if (trimmed(line[i]) == key) with_key = i
+      joined = is_joined(line[first])
+      heir = last < count && line[last + 1] ~ other_begin ? last + 1 : 0
+      if (heir) {
+        if (joined && !is_joined(line[heir])) line[heir] = line[heir] " joined"
+        if (with_key) {
+          line[last] = line[heir]
+          line[heir] = line[with_key]
+          last--
+        }
+      } else if (with_key && goes_on(last + 1)) {
+        line[last] = line[with_key]
+        last--
+      } else if (joined && last + 1 == count && line[count] == "") {
+        last = count
+      }
+      for (i = last + 1; i <= count; i++) line[i - last + first - 1] = line[i]
+      count -= last - first + 1
+    }
+    function goes_on(i) {
+      while (i <= count && says_nothing(line[i])) i++
+      return i <= count && is_item(line[i])
+    }
+
+    # Sets after, the line behind which the block comes, indent, and with_key where the file has no list yet.
+    function find_place(   i, text, begun, root, list, rest) {
+      root = -1
+      for (i = 1; i <= count; i++) {
+        text = line[i]
+        sub(/\r$/, "", text)
+        if (i == 1) sub(/^\357\273\277/, "", text)
+        if (text ~ /^(---|[.][.][.])([ \t]|$)/) {
+          # Prometheus reads the first document alone.
+          if (begun || text ~ /^[.]/) break
+          begun = 1
+          sub(/^---/, "", text)
+          if (!says_nothing(text)) refuse("it begins on the line of its ---; begin it on the next line")
+        } else if (says_nothing(text) || (!begun && text ~ /^%/)) {
+          continue
+        } else {
+          begun = 1
+          if (root < 0) root = indent_of(text)
+          if (indent_of(text) != root) continue
+          text = substr(text, root + 1)
+          if (text ~ /^[{]/) refuse("it is written as JSON; write it as YAML: " ENVIRON["AS_A_LIST"])
+          if (text ~ /^["\047]?<<["\047]?[ \t]*:/) refuse("it has a merge key (<<) at its margin; write out what it brings")
+          if (!list && text ~ /^["\047]?scrape_configs["\047]?[ \t]*:([ \t]|$)/) list = i
+        }
+      }
+      if (root < 0) root = 0
+      if (list) {
+        rest = line[list]
+        sub(/^[^:]*:/, "", rest)
+        find_list_place(list, rest, root, i)
+      } else {
+        after = i - 1
+        if (after == count && line[count] == "") after--
+        indent = root
+        with_key = 1
+      }
+    }
+    function find_list_place(list, rest, root, end,   i) {
+      if (rest ~ /^[ \t]*&/) refuse("scrape_configs has an anchor, which may be used elsewhere; take it away")
+      sub(/^[ \t]+!!seq/, "", rest)
+      if (!says_nothing(rest)) refuse("scrape_configs is no block list; " ENVIRON["AS_A_LIST"])
+      after = list
+      for (i = list + 1; i < end && says_nothing(line[i]); i++);
+      indent = root
+      if (i < end && is_item(line[i]) && indent_of(line[i]) >= root) {
+        indent = indent_of(line[i])
+      } else if (i < end && indent_of(line[i]) > root) {
+        refuse("scrape_configs is no block list; " ENVIRON["AS_A_LIST"])
+      }
+      if (list > 1 && line[list - 1] ~ other_begin) {
+        # The list begins in the block of another stack, which has to stay whole.
+        while (after < end && line[after] !~ /^ *# END metrics-tunnel-/) after++
+      }
+    }
+
+    function put_in(   i, n, new, item, items, margin, joined) {
+      find_place()
+      while (length(margin) < indent) margin = margin " "
+      joined = after == count && line[count] != ""
+      new[++n] = margin "# BEGIN " job (joined ? " joined" : "")
+      if (with_key) new[++n] = margin key
+      items = split(ENVIRON["BLOCK"], item, "\n")
+      for (i = 1; i <= items; i++) new[++n] = margin item[i]
+      for (i = 1; action == "twice" && i <= items; i++) new[++n] = margin item[i]
+      new[++n] = margin "# END " job
+      if (joined) line[++count] = ""
+      for (i = count; i > after; i--) line[i + n] = line[i]
+      for (i = 1; i <= n; i++) line[after + i] = new[i]
+      count += n
+    }'
 }
 
 record() {
@@ -171,14 +352,17 @@ record() {
 }
 
 restore() {
-  W=$(kept config)
-  if [ -n "$W" ] && [ -z "$(running)" ]; then
+  config_then=$(kept config)
+  if [ -n "$config_then" ] && [ -z "$(running)" ]; then
     # There is nobody to tell.
-    CONFIG=$W
-    [ ! -e "$W" ] || { base && mv "$N" "$W"; }
+    CONFIG=$config_then
+    if [ -e "$CONFIG" ]; then
+      candidate removed
+      mv "$CANDIDATE" "$CONFIG"
+    fi
   else
     find_prometheus
-    base
+    candidate removed
     swap
   fi
   leave
@@ -191,12 +375,13 @@ present() { (find_prometheus) 2>/dev/null && find_prometheus && [ -n "$(block)" 
 # A Prometheus that does not answer is health; what stands in its file is told all the same.
 check() {
   CONFIG=$(kept config)
-  W=$(block 2>/dev/null || :)
-  if [ -z "$W" ]; then
+  block_now=$(block 2>/dev/null || :)
+  if [ -z "$block_now" ]; then
     echo "the job's block is missing from $CONFIG"
-  elif [ "$W" != "$(kept block)" ]; then
+  elif [ "$(echo "$block_now" | items)" != "$(kept block | items)" ]; then
     echo "the job's block in $CONFIG was edited"
   fi
-  W=$(http_get "$(kept url)/api/v1/status/config")
-  [ -z "$W" ] || [ "$(printf '%s\n' "$W" | job_in)" = "$(kept running)" ] || echo "Prometheus runs without the job $JOB as it was loaded"
+  configuration=$(http_get "$(kept url)/api/v1/status/config")
+  [ -z "$configuration" ] || [ "$(printf '%s\n' "$configuration" | job_in)" = "$(kept running)" ] ||
+    echo "Prometheus runs without the job $JOB as it was loaded"
 }

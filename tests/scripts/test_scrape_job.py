@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from components.drift import Finding
+from tests.scripts.prometheus_texts import ASKED, REFUSED
 from tests.scripts.sandbox import PROMETHEUS, Sandbox, deployed, in_each_shell, parts
 
 CONFIG = "etc/prometheus/prometheus.yml"
@@ -143,11 +144,16 @@ def test_what_the_user_edits_meanwhile_is_kept_on_removal(machine: Sandbox) -> N
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        (b"scrape_configs: []\n", "scrape_configs is no block list; make it one"),
-        (b"scrape_configs: [{job_name: a}]\n", "scrape_configs is no block list; make it one"),
+        (b"scrape_configs: []\n", "scrape_configs is no block list; write scrape_configs: alone on its line"),
+        (
+            b"scrape_configs: [{job_name: a}]\n",
+            "scrape_configs is no block list; write scrape_configs: alone on its line",
+        ),
         (b"# BEGIN metrics-tunnel-test\nglobal: {}\n", MARKS),
         (b"# BEGIN metrics-tunnel-test\n# END metrics-tunnel-test\n" * 2, MARKS),
         (b"Broken\n", "prometheus.yml: yaml: Broken"),
+        (ASKED["question mark"], "our job would not come into its list; write scrape_configs: alone on its line"),
+        *(REFUSED[name] for name in ("json", "anchored list")),
     ],
 )
 def test_a_configuration_that_cannot_be_edited_safely_is_refused_untouched_and_told_by_the_first_look(
@@ -163,6 +169,23 @@ def test_a_configuration_that_cannot_be_edited_safely_is_refused_untouched_and_t
         found = machine.look(JOB, "mon1")
         assert len(found.refusals) == 1
         assert says in found.refusals[0]
+
+
+@in_each_shell
+def test_a_promtool_that_is_older_than_prometheus_is_named_as_what_does_not_know_the_file(machine: Sandbox) -> None:
+    machine.add_prometheus(b"scrape_config_files: [/more/*.yml]\n")
+    machine.write("fake/unknown", "scrape_config_files\n")
+    assert "is invalid, mend it: yaml: unmarshal errors" in machine.apply(JOB).err
+    machine.write("fake/version", "2.53.3")
+    before = machine.state(times=True)
+    said = machine.apply(JOB).err
+    assert "promtool 2.42.0 is not of the release of Prometheus 2.53.3 and does not know what /etc/prometheus" in said
+    assert "field scrape_config_files not found" in said
+    assert "put the promtool of Prometheus 2.53.3 into /usr/local/bin" in said
+    found = machine.look(JOB, "mon1")
+    assert len(found.refusals) == 1
+    assert found.refusals[0] in said
+    assert machine.state(times=True) == before
 
 
 def test_a_machine_without_prometheus_or_without_promtool_is_refused(machine: Sandbox) -> None:
@@ -385,8 +408,9 @@ def test_two_stacks_and_a_hand_share_a_list_that_began_in_the_first_ones_block(m
     assert machine.look(JOB, "mon1").drift == []
     assert machine.remove(JOB).code == 0
     text = machine.read(CONFIG)
-    assert text.startswith(plain.decode() + "scrape_configs:\n# BEGIN metrics-tunnel-prod\n")
+    assert text.startswith(plain.decode() + "# BEGIN metrics-tunnel-prod\nscrape_configs:\n")
     assert text.endswith("# END metrics-tunnel-prod\n" + mine)
+    assert machine.look(prod, "mon1", done=deployed("prod")).drift == [], "it only got the key of the list"
     assert machine.remove(prod).code == 0
     assert machine.read(CONFIG) == plain.decode() + "scrape_configs:\n" + mine
 
