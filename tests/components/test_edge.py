@@ -46,16 +46,7 @@ def host(**given: Any) -> list[str]:
     return lines
 
 
-def server(**given: Any) -> list[str]:
-    """Return the errors of a server."""
-    head, lines = errors(lambda: PrometheusServer("mon1", machine(**given)))
-    assert "in PrometheusServer mon1; nothing of it was planned:" in head
-    return lines
-
-
-@pytest.mark.parametrize(
-    ("given", "error"),
-    [
+HOSTS: list[tuple[dict[str, Any], str]] = [
         ({"exportres": {}}, "exportres: is not known here; did you mean exporters?"),
         ({"connection": {"adress": "x"}}, "connection.adress: is not known here; did you mean address?"),
         ({"connection": {"hostKey": "x"}}, "connection.hostKey: is not known here; did you mean host_key?"),
@@ -118,19 +109,9 @@ def server(**given: Any) -> list[str]:
         ({"connection": {"sudo_password": 5}}, "connection.sudo_password: is not text; give one"),
         ({"connection": {"address": "local"}}, "connection.address: 'local' is for a server alone, the one that Pulumi runs on; use the machine's name or address"),
         ({"connection": {"user": ["root"]}}, "connection.user: a list is not text; write one text, in quotes"),
-    ],
-)  # fmt: skip
-def test_a_wrong_argument_of_a_host_is_refused_with_path_value_rule_and_remedy(
-    given: dict[str, Any], error: str
-) -> None:
-    lines = host(**given)
-    assert lines == [error]
-    assert "PLANTED" not in error
+    ]  # fmt: skip
 
-
-@pytest.mark.parametrize(
-    ("given", "error"),
-    [
+SERVERS: list[tuple[dict[str, Any], str]] = [
         ({"scrape_intervall": "5s"}, "scrape_intervall: is not known here; did you mean scrape_interval?"),
         ({"scrape_interval": 5}, "scrape_interval: 5 is no duration; write the unit too, such as 5s, 1m or 1m30s"),
         ({"scrape_interval": "2h"}, "scrape_interval: '2h' is no scrape interval; use 1s to 1h, such as 15s"),
@@ -151,13 +132,23 @@ def test_a_wrong_argument_of_a_host_is_refused_with_path_value_rule_and_remedy(
         ({"connection": {"bastion": {"address": "local", "host_key": HOST_KEY}}}, "connection.bastion.address: 'local' is for a server alone, the one that Pulumi runs on; use the machine's name or address"),
         ({"connection": {"bastion": {"address": "b"}}}, "connection.bastion.host_key: is missing; give it, as shown there by: cat /etc/ssh/ssh_host_ed25519_key.pub, or insecure_host_key where any may answer"),
         ({"connection": {"agent_socket_path": "a\nb"}}, "connection.agent_socket_path: 'a\\nb' is no path of an agent's socket; use that of SSH_AUTH_SOCK, or leave it out"),
-    ],
-)  # fmt: skip
-def test_a_wrong_argument_of_a_server_is_refused_with_path_value_rule_and_remedy(
-    given: dict[str, Any], error: str
-) -> None:
-    assert server(**given) == [error]
-    assert "PLANTED" not in error
+    ]  # fmt: skip
+
+
+def test_a_wrong_argument_is_refused_with_path_value_rule_and_remedy() -> None:
+    def program() -> None:
+        one = PrometheusServer("mon1", PLAIN)
+        for given, error in HOSTS:
+            with pytest.raises(pulumi.RunError) as caught:
+                MonitoredHost("web1", machine(**given), servers=[one])
+            assert str(caught.value) == f"1 error in MonitoredHost web1; nothing of it was planned:\n  {error}"
+        for given, error in SERVERS:
+            with pytest.raises(pulumi.RunError) as caught:
+                PrometheusServer("mon2", machine(**given))
+            assert str(caught.value) == f"1 error in PrometheusServer mon2; nothing of it was planned:\n  {error}"
+
+    deploy(program)
+    assert not [error for _, error in [*HOSTS, *SERVERS] if "PLANTED" in error]
 
 
 def test_all_errors_of_a_component_come_at_once() -> None:

@@ -2,17 +2,20 @@
 
 import asyncio
 import re
-from typing import Any
+from typing import Any, is_typeddict
 from unittest.mock import patch
 
 import pulumi
+import pytest
 from pulumi.runtime import settings
 
 from components import MonitoredHost, PrometheusServer
-from components.args import MonitoredHostArgs, PrometheusServerArgs
-from components.edge import Edge
+from components.args import BastionArgs, ConnectionArgs, ExporterArgs, MonitoredHostArgs, PrometheusServerArgs
+from components.edge import Edge, _bare
+from components.values import ENTRIES, NAMES, RULES
 from tests.mocked import deploy
-from tests.unit.arguments import LATE, Call, accepted, calls, sound
+from tests.unit.arguments import LATE, Call, accepted, calls, place, put, sound
+from tests.unit.hostile import GOOD
 from tests.unit.test_hostile_values import _PLANTED, _pieces
 
 _KINDS: Any = {"PrometheusServer": PrometheusServerArgs, "MonitoredHost": MonitoredHostArgs}
@@ -98,3 +101,29 @@ def test_every_listed_value_is_refused_as_an_output_too() -> None:
         asyncio.run(program())
     settings.SETTINGS.outputs.clear()
     assert len(tried) > 400
+
+
+def test_every_value_that_there_may_be_has_a_rule_and_hostile_values() -> None:
+    tried = {call.path for call in calls()}
+    for kind in (PrometheusServerArgs, MonitoredHostArgs, ConnectionArgs, BastionArgs, ExporterArgs):
+        for key, annotation in kind.__annotations__.items():
+            plain = _bare(annotation)
+            if plain is not bool and not is_typeddict(plain):
+                assert RULES.get(key) or ENTRIES.get(key) or NAMES.get(key), key
+            if key != "agent_socket_path":
+                assert any(key in path.replace("[", ".[").split(".") for path in tried), key
+
+
+@pytest.mark.parametrize(("setting", "values"), [(setting, values) for setting, _, values in GOOD])
+def test_a_good_value_is_taken_as_it_was_written(setting: str, values: list[Any]) -> None:
+    found = place(setting)
+    assert found
+    component, path = found
+    with patch.object(pulumi, "get_stack", lambda: "test"), patch.object(pulumi, "get_project", lambda: "project"):
+        for value in values:
+            edge = Edge(component, "web1")
+            taken = edge.take(_KINDS[component], put(sound(), path, value))
+            edge.refuse()
+            for step in path.split("."):
+                taken = taken[step]
+            assert taken == value

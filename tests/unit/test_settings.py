@@ -1,7 +1,7 @@
 """Settings are refused as a whole, before any connection, each with its path, value, rule and remedy."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -462,3 +462,10 @@ def test_a_value_in_the_wrong_shape_is_told_in_the_right_one(more: dict[str, Any
     errors = errors_of(more)
     assert len(errors) == 1
     assert says in errors[0]
+
+
+def test_every_setting_that_is_text_or_a_number_has_a_rule() -> None:
+    for model in (Whole, Server, Host, Exporter, Bastion, Ssh, Scrape):
+        for name, field in model.model_fields.items():
+            if {str, int} & {field.annotation, *get_args(field.annotation)}:
+                assert model.rule(name), name
