@@ -1,7 +1,8 @@
 # `make test` does its own set-up; `make help` lists the rest.
 PY := .venv/bin/python
 SCRIPTS := $(wildcard components/scripts/*.sh) lab/needs.sh
-MEASURED := tests/components tests/scripts tests/unit
+MEASURED := tests/components tests/unit
+COVERED := --cov --cov-append --cov-report=
 # Where root was become by `su`, Debian leaves these out.
 export PATH := $(PATH):/usr/sbin:/sbin
 
@@ -33,14 +34,18 @@ lint: needs-lint .venv/.done
 	.venv/bin/shfmt -ln posix -i 2 -d $(SCRIPTS)
 
 # Each tier in a process of its own: Pulumi's mocks, gRPC and asyncssh each keep threads and event loops of theirs.
+# The scripts, which are most of the time and start a shell each, in one for each core.
 quick: needs-quick .venv/.done
 	rm -f .coverage
 	$(PY) -m pytest tests/contract
-	for tier in $(MEASURED); do $(PY) -m pytest $$tier --cov --cov-append --cov-report= || exit 1; done
+	for tier in $(MEASURED); do $(PY) -m pytest $$tier $(COVERED) || exit 1; done
+	$(PY) -m pytest -n auto tests/scripts $(COVERED)
 	$(PY) -m coverage report --skip-covered --show-missing --fail-under=95
 
+# Two modules side by side, each with a lab of its own, for much of their time is waiting; those that measure times are alone.
 test: needs-test quick
-	$(PY) -m pytest tests/lab
+	$(PY) -m pytest -n 2 --dist loadfile -m 'not alone' tests/lab
+	$(PY) -m pytest -m alone tests/lab
 
 demo: needs-demo .venv/.done
 	$(PY) -m lab.demo up

@@ -238,10 +238,11 @@ class Lab:
     def boot(self, *hosts: Host) -> None:
         """Boot hosts, all of them where none is named, and wait until they are up."""
         chosen = hosts or tuple(self.hosts.values())
-        _own_run()
-        _enough_watches(len(self.hosts))
-        for host in chosen:
-            host.start()
+        with locked(default_cache() / "networks.lock"):
+            _own_run()
+            _enough_watches(len(chosen))
+            for host in chosen:
+                host.start()
         for host in chosen:
             wait(f"{host.name} to boot (see {host.folder / 'console'})", host.up)
 
@@ -331,11 +332,14 @@ def _own_run() -> None:
         _do("mount", "-t", "tmpfs", "tmpfs", str(folder))
 
 
-def _enough_watches(hosts: int) -> None:
-    """Raise the kernel's limit of inotify instances, which all hosts share; each systemd and Prometheus uses several.
+def _enough_watches(more: int) -> None:
+    """Raise the kernel's limit of inotify instances, which the hosts of all labs share, for more hosts.
+
+    Each one's systemd and Prometheus use several.
 
     Without one, Prometheus does not see its target files, and says so only in its log.
     """
+    hosts = len(list(Path("/run/netns").glob("mt*"))) + more
     limit, needed = Path("/proc/sys/fs/inotify/max_user_instances"), 128 + 32 * hosts
     if int(limit.read_text()) < needed:
         print(f"raising fs.inotify.max_user_instances to {needed} on this machine, until it boots again")

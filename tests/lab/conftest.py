@@ -1,4 +1,7 @@
-"""Real hosts and the real engine. Elsewhere than on Linux as root these tests are skipped; in CI they may not be."""
+"""Real hosts and the real engine, modules side by side: one that asserts times is marked `alone`.
+
+Elsewhere than on Linux as root these tests are skipped; in CI they may not be.
+"""
 
 import os
 import sys

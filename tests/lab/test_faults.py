@@ -7,6 +7,8 @@ from lab.campaign.figures import percentile
 from lab.campaign.tunnels import Tunnel
 from lab.hosts import Lab
 
+pytestmark = pytest.mark.alone
+
 QUICK = [faults.KILLED, faults.SESSION_KILLED, faults.RESTARTED, faults.DROPPED, faults.PORT_TAKEN]
 
 

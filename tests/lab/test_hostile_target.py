@@ -17,6 +17,8 @@ from lab.campaign.hostile_target import (
 )
 from lab.hosts import Lab
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def hostile(lab: Lab) -> Trial:

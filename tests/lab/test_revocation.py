@@ -7,6 +7,8 @@ from lab.campaign.revocation import SECONDS, Rush, Seen, life, make
 from lab.hosts import Lab
 from lab.project import Project
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def taken_away(lab: Lab, project: Project) -> tuple[list[Seen], Rush]:

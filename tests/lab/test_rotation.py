@@ -6,6 +6,8 @@ from lab.campaign import rotation, tunnels
 from lab.campaign.tunnels import Stack
 from lab.hosts import Lab
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def stack(lab: Lab) -> Stack:
