@@ -95,6 +95,10 @@ def test_a_refused_connection_is_told_with_its_address(remote: Resource, machine
 
 
 def test_a_host_may_be_a_name(remote: Resource, machine: Machine) -> None:
+    try:
+        socket.gethostbyname("localhost")
+    except OSError:
+        pytest.skip("this machine knows no localhost: it has no /etc/hosts")
     assert remote.create(create="echo in", connection=machine.connection(host="localhost"))["stdout"] == "in"
 
 

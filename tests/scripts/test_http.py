@@ -43,8 +43,9 @@ def place(request: pytest.FixtureRequest) -> Iterator[str]:
     kind, bound = (_Server6, "::1") if request.param == "[::1]" else (_Server, "127.0.0.1")
     try:
         server = kind((bound, 0), _Answers)
+        socket.getaddrinfo(request.param.strip("[]"), None)
     except OSError:
-        pytest.skip("no IPv6 loopback here")
+        pytest.skip(f"no {request.param} here")
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"{request.param}:{server.server_port}"
     server.shutdown()
