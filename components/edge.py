@@ -21,11 +21,22 @@ _LATE: Any = PrometheusServerArgs.__annotations__["private_key"]
 
 
 class Edge:
-    """What one component takes. `own` has, by path, a rule that is not the usual one of the key."""
+    """What one component takes.
 
-    def __init__(self, component: str, name: Any, own: Mapping[tuple[str, ...], Rule] | None = None) -> None:
+    `own` has, by path, a rule that is not the usual one of the key; `elsewhere`, by key, what to say of one that
+    belongs beside the arguments.
+    """
+
+    def __init__(
+        self,
+        component: str,
+        name: Any,
+        own: Mapping[tuple[str, ...], Rule] | None = None,
+        elsewhere: Mapping[str, str] | None = None,
+    ) -> None:
         self._component = f"{component} {name if _plain(name) else shown(name)}"
         self._own = own or {}
+        self._elsewhere = elsewhere or {}
         self.errors: list[str] = []
         self._value(str, name, ("name",), rules.name)
         for what, value in (("stack", pulumi.get_stack()), ("project", pulumi.get_project())):
@@ -42,7 +53,7 @@ class Edge:
             annotation = kind.__annotations__.get(key) if isinstance(key, str) else None
             where = (*steps, key)
             if annotation is None:
-                self._say(where, unknown(key, kind.__annotations__))
+                self._say(where, unknown(key, kind.__annotations__, {} if steps else self._elsewhere))
             elif value is not None:
                 found[key] = self._value(_bare(annotation), value, where, self._own.get(where) or RULES.get(key))
         for key in sorted(kind.__required_keys__ - found.keys()):  # type: ignore[attr-defined]

@@ -13,11 +13,12 @@ from .prometheus_server import PrometheusServer
 from .wording import shown
 
 _NODE = {"node": {"port": 9100}}
+_CALL = "MonitoredHost(name, args, opts, servers=[server])"
 
 
 def take(name: str, args: MonitoredHostArgs, opts: Any, servers: Any) -> dict[str, Any]:
     """Return a host's arguments. Raises pulumi.RunError with every error at once."""
-    edge = Edge("MonitoredHost", name)
+    edge = Edge("MonitoredHost", name, elsewhere={"servers": f"they stand beside the arguments: {_CALL}"})
     edge.errors += _servers(opts, servers)
     taken: dict[str, Any] = edge.take(MonitoredHostArgs, args)
     edge.refuse()
@@ -31,10 +32,7 @@ def take(name: str, args: MonitoredHostArgs, opts: Any, servers: Any) -> dict[st
 
 def _servers(opts: Any, servers: Any) -> Iterator[str]:
     if opts is not None and not isinstance(opts, pulumi.ResourceOptions):
-        yield (
-            f"opts: {shown(opts)} is no ResourceOptions; servers go by name: "
-            "MonitoredHost(name, args, opts, servers=[server])"
-        )
+        yield (f"opts: {shown(opts)} is no ResourceOptions; servers go by name: {_CALL}")
     elif not isinstance(servers, list | tuple):
         yield f"servers: {shown(servers)} is not a list; write servers=[server]"
     elif not servers:

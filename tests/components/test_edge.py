@@ -67,6 +67,8 @@ HOSTS: list[tuple[dict[str, Any], str]] = [
         ({"exporters": {"node": {}}}, "exporters.node.port: is missing; add it"),
         ({"exporters": {"node": {"port": True}}}, "exporters.node.port: true is not a whole number; write such as 22"),
         ({"exporters": {"node": {"port": 9100.5}}}, "exporters.node.port: 9100.5 is not a whole number; write such as 22"),
+        ({"exporters": {"node": {"port": 10**5000}}}, "exporters.node.port: a number of thousands of digits is no port; use a whole number from 1 to 65535"),
+        ({"exporters": {"node": {"port": b"9100"}}}, "exporters.node.port: an object of type bytes is not a whole number; write such as 22"),
         ({"exporters": {"node": {"port": "9100"}}}, "exporters.node.port: '9100' is not a whole number; write 9100"),
         ({"exporters": {"node": 9100}}, "exporters.node: 9100 is not a map; write such as {port: ...}"),
         ({"exporters": [9100]}, "exporters: a list is not a map; write such as {node: {port: 9100}}"),
@@ -197,6 +199,13 @@ def test_servers_go_by_name_and_opts_third_as_in_pulumi() -> None:
         MonitoredHost("web1", machine(), opts, servers=[one])
 
     assert deploy(program).resources["web1"].parent == "parent"
+
+
+def test_servers_among_the_arguments_are_told_where_they_stand() -> None:
+    given = {"servers": ["mon1"]}
+    assert host(**given) == [
+        "servers: is not known here; they stand beside the arguments: MonitoredHost(name, args, opts, servers=[server])"
+    ]
 
 
 def test_a_call_of_the_last_release_is_told_what_to_write() -> None:
