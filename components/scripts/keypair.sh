@@ -19,7 +19,7 @@ change() {
     [ -z "$PRIVATE_KEY" ] || fail "tunnelPrivateKey is no private key without passphrase; give another"
     rm -f $K
     ssh-keygen -q -t ed25519 -N '' -f $K
-    L=$(public)
+    L=$(public) || fail "ssh-keygen makes no key here; see what it says: ssh-keygen -y -f $KEY"
   }
   ! cmp -s $K $KEY || touch -r $KEY $K
   # First what says that the key is ours.
@@ -28,7 +28,11 @@ change() {
   label $KEY
 }
 
-public() { (chmod 600 $K && ssh-keygen -y -P '' -f $K) 2>/dev/null; }
+# Prints the public half, if it is one and no other text.
+public() {
+  (chmod 600 "$K" && ssh-keygen -y -P '' -f "$K") 2>/dev/null |
+    grep -xE '(ssh|ecdsa)-[a-z0-9-]+ AAAA[A-Za-z0-9+/]+={0,2}( .*)?'
+}
 
 # Marked, for a login's greeting may stand in the output as well.
 record() {
@@ -52,4 +56,28 @@ places() { echo "$KEY"; }
 
 present() { [ -e $KEY ]; }
 
-check() { :; }
+check() {
+  new="a new one is made, unless tunnelPrivateKey gives it, and each host gets it"
+  if [ ! -s "$KEY" ]; then
+    echo "there is no private key in $KEY; $new"
+  elif ! kept manifest | grep -qxF "$(sha256sum "$KEY")"; then
+    echo "where $KEY holds no private key any more, $new"
+  fi
+}
+
+# Files in folders that only we make, and that no receipt names. One that a unit of ours takes has lost its receipt.
+notices() {
+  named=$(sed -n 's/^[0-9a-f]\{64\}  //p' "$STORE"/*/manifest)
+  for file in "${KEY%/*}"/* /etc/metrics-tunnel/known_hosts/*; do
+    [ ! -e "/etc/systemd/system/metrics-tunnel-${file##*/}.service" ] || continue
+    case $file in *.mt-* | *"/*") continue ;; esac
+    case "
+$named
+" in
+    *"
+$file
+"*) ;;
+    *) echo "$file is not from here: no receipt names it; it is left alone, look whose it is" ;;
+    esac
+  done
+}

@@ -719,10 +719,14 @@ unit_drift() {
   systemctl show -p UnitFileState -p ActiveState -p DropInPaths $UNIT | while IFS= read -r W; do
     case $W in
     UnitFileState=enabled) ;;
-    UnitFileState=masked*) echo "$UNIT is masked" ;;
-    UnitFileState=*) echo "$UNIT is not enabled" ;;
-    ActiveState=inactive | ActiveState=failed | ActiveState=deactivating) echo "$UNIT is stopped" ;;
-    DropInPaths=*"/$UNIT.d/"*) echo "$UNIT is overridden by $(own_dropins | tr '\n' ' ')" ;;
+    UnitFileState=masked*) echo "$UNIT is masked; it gets its file back and is started" ;;
+    UnitFileState=*) echo "$UNIT is not enabled; it is enabled again" ;;
+    ActiveState=inactive | ActiveState=failed | ActiveState=deactivating)
+      echo "$UNIT is stopped; it is started again"
+      ;;
+    DropInPaths=*"/$UNIT.d/"*)
+      echo "$UNIT is overridden by $(own_dropins | tr '\n' ' ' | sed 's/ $//'); that goes, with its folder"
+      ;;
     esac
   done
 }

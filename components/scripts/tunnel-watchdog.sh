@@ -15,7 +15,14 @@ paths() {
 
 preflight() {
   paths
-  case $(getent passwd $RUNS) in '' | *"$GECOS"*) ;; *) fail "user $RUNS is there and not ours; rename it" ;; esac
+  case $(getent passwd $RUNS) in
+  *"$GECOS"*) ;;
+  '')
+    ! getent group $RUNS >/dev/null || [ -d "$RECEIPT" ] ||
+      fail "group $RUNS is there and not ours; rename it, or delete it: groupdel $RUNS"
+    ;;
+  *) fail "user $RUNS is there and not ours; rename it" ;;
+  esac
   [ ! -s $F ] || [ -d $RECEIPT ] || grep -q metrics-tunnel $F || fail "$F is not ours; move it away"
   note_unit watches
 }
@@ -23,9 +30,17 @@ preflight() {
 change() {
   CHANGED=
   made_user=
-  if ! getent passwd $RUNS >/dev/null; then
+  # A group of its own, whatever this machine's USERGROUPS_ENAB says.
+  if getent passwd $RUNS >/dev/null; then
+    if [ "$(id -Gn $RUNS)" != $RUNS ]; then
+      getent group $RUNS >/dev/null || groupadd -r $RUNS
+      usermod -g $RUNS -G '' $RUNS
+    fi
+  else
+    group=-U
+    ! getent group $RUNS >/dev/null || group="-g $RUNS"
     made_user=yes
-    useradd -r -d /nonexistent -s /usr/sbin/nologin -c "$GECOS" $RUNS
+    useradd -r $group -d /nonexistent -s /usr/sbin/nologin -c "$GECOS" $RUNS
     # What runs as the one before it has a number that may be somebody else's now.
     CHANGED=1
     systemctl reset-failed 'metrics-tunnel-*.service' 2>/dev/null || :
@@ -70,12 +85,26 @@ restore() {
   paths
   drop_unit
   # A stack of an earlier version has tunnels without a share in this.
-  case $(getent passwd $RUNS) in *"$GECOS"*) grep -qs . $D/metrics-tunnel-*.service || poll 5 gone || fail "cannot delete user $RUNS; see: ps -u $RUNS" ;; esac
+  if grep -qs . $D/metrics-tunnel-*.service; then
+    return 0
+  fi
+  case $(getent passwd $RUNS) in
+  *"$GECOS"*)
+    # A run that is ended between user and group leaves the group to the next one.
+    keep group $RUNS
+    poll 5 gone || fail "cannot delete user $RUNS; see: ps -u $RUNS"
+    ;;
+  esac
+  if [ -n "$(kept group)" ] && getent group $RUNS >/dev/null; then
+    groupdel $RUNS
+  fi
 }
 
 # What a unit has started may outlive it where control groups do not work. One with a number of its own in a container is not ours.
 gone() {
-  for P in $(find /proc -maxdepth 1 -user $RUNS); do grep -q 'NSpid.*[0-9]\s' $P/status || kill ${P#/proc/} || :; done
+  for folder in $(find /proc -maxdepth 1 -user $RUNS); do
+    grep -q 'NSpid.*[0-9]\s' "$folder/status" || kill "${folder#/proc/}" || :
+  done
   userdel $RUNS
 }
 
@@ -86,6 +115,10 @@ present() {
 
 check() {
   paths
-  getent passwd $RUNS >/dev/null || echo "user $RUNS is missing"
+  if ! getent passwd $RUNS >/dev/null; then
+    echo "user $RUNS is missing; it is made anew, and all tunnels start again as it"
+  elif [ "$(id -Gn $RUNS)" != $RUNS ]; then
+    echo "user $RUNS is in the groups $(id -Gn $RUNS) instead of its own alone; it is put there"
+  fi
   unit_drift
 }

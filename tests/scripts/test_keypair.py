@@ -7,11 +7,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from components.drift import Finding
 from components.keypair import told
 from tests.scripts.sandbox import Sandbox, in_each_shell, parts
 
 PAIR = parts()["mon1-keypair"]
 KEY = "etc/metrics-tunnel/keys/metrics-tunnel-test-mon1-1"
+ANEW = "a new one is made, unless tunnelPrivateKey gives it, and each host gets it"
 OWN = Ed25519PrivateKey.generate()
 TEXT = OWN.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
 PUBLIC = OWN.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
@@ -167,6 +169,59 @@ def test_a_key_that_others_may_read_or_that_was_edited_is_drift_and_heals(file: 
 def test_a_key_that_was_deleted_is_drift_and_made_anew(machine: Sandbox) -> None:
     line = machine.apply(PAIR).out
     (machine / KEY).unlink()
-    assert machine.look(PAIR, "mon1").drift == [f"/{KEY} is missing"]
+    assert machine.look(PAIR, "mon1").drift == [
+        f"/{KEY} is missing",
+        f"there is no private key in /{KEY}; {ANEW}",
+    ]
     assert machine.apply(PAIR, "22222222").out != line
     assert machine.look(PAIR, "mon1").drift == []
+
+
+def test_a_private_key_that_was_edited_is_told_with_what_becomes_of_it(machine: Sandbox) -> None:
+    line = machine.apply(PAIR).out
+    (machine / KEY).write_text("no key\n")
+    assert machine.look(PAIR, "mon1").drift == [
+        f"/{KEY} was edited",
+        f"where /{KEY} holds no private key any more, {ANEW}",
+    ]
+    assert machine.apply(PAIR, "22222222").out != line
+
+
+@in_each_shell
+def test_a_file_of_somebody_else_in_our_folders_is_told_and_left_alone(machine: Sandbox) -> None:
+    machine.add_all()
+    tunnel = parts()["web1-ssh-tunnel"]
+    assert machine.apply(PAIR).code == 0
+    assert machine.apply(tunnel).code == 0
+    assert machine.look(PAIR, "mon1") == Finding("0a1b2c3d")
+    others = ["etc/metrics-tunnel/keys/backup", "etc/metrics-tunnel/known_hosts/web9"]
+    for file in others:
+        machine.write(file, "mine\n")
+    found = machine.look(PAIR, "mon1")
+    assert found.drift == []
+    assert found.notices == [
+        f"/{file} is not from here: no receipt names it; it is left alone, look whose it is" for file in others
+    ]
+    assert machine.remove(tunnel).code == 0
+    assert machine.remove(PAIR).code == 0
+    assert [machine.read(file) for file in others] == ["mine\n", "mine\n"]
+
+
+def test_a_greeting_in_place_of_a_public_key_is_no_key(machine: Sandbox) -> None:
+    before = machine.state()
+    programs = {path.name: path.resolve() for path in (machine / "usr/bin").iterdir()}
+    (machine / "usr/bin").unlink()
+    (machine / "usr/sbin").unlink()
+    (machine / "usr/bin").mkdir()
+    (machine / "usr/sbin").symlink_to("bin")
+    for name, program in programs.items():
+        (machine / "usr/bin" / name).symlink_to(program)
+    (machine / "usr/bin/ssh-keygen").unlink()
+    machine.write(
+        "usr/bin/ssh-keygen", '#!/bin/sh\nfor file; do :; done\n[ "$1" = -y ] || : >"$file"\necho Welcome\n', 0o755
+    )
+    done = machine.apply(PAIR)
+    assert done.code == 3
+    assert "ssh-keygen makes no key here" in done.err
+    assert "metrics-tunnel " not in done.out
+    assert machine.state() == before

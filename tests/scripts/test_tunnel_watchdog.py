@@ -124,8 +124,8 @@ def test_drift_is_told_and_heals(machine: Sandbox) -> None:
     machine.edit("etc/passwd", "metrics-tunnel-ssh:", "somebody:")
     assert machine.look(WATCHDOG, "mon1").drift == [
         f"/{UNIT} was edited",
-        "user metrics-tunnel-ssh is missing",
-        "metrics-tunnels-watchdog.service is stopped",
+        "user metrics-tunnel-ssh is missing; it is made anew, and all tunnels start again as it",
+        "metrics-tunnels-watchdog.service is stopped; it is started again",
     ]
     machine.edit("etc/passwd", "somebody:", "metrics-tunnel-ssh:")
     assert machine.apply(WATCHDOG, "22222222").code == 0
@@ -153,3 +153,34 @@ def test_an_ssh_that_hangs_is_ended_and_one_that_waits_for_a_slow_login_is_not(
         assert not machine.calls("kill")
         machine.run("PATH=/usr/bin\no= q=\n" + loop.replace("while :;", f"for i in $(seq {count});", 1))
     assert machine.calls("kill") == ["kill -9 501"]
+
+
+@in_each_shell
+@pytest.mark.parametrize("setting", ["yes", "no"])
+def test_the_user_has_a_group_of_its_own_whatever_the_machines_defaults_are(setting: str, machine: Sandbox) -> None:
+    machine.write("fake/usergroups", setting)
+    before = machine.state()
+    assert machine.apply(WATCHDOG).code == 0
+    assert "metrics-tunnel-ssh:" in machine.read("etc/group")
+    assert machine.look(WATCHDOG, "mon1") == Finding("0a1b2c3d")
+    assert machine.remove(WATCHDOG).code == 0
+    assert machine.state() == before
+
+
+def test_a_user_in_the_group_of_all_users_is_drift_and_heals(machine: Sandbox) -> None:
+    """As release 0.1.0 has left it where USERGROUPS_ENAB is no."""
+    assert machine.apply(WATCHDOG).code == 0
+    machine.edit("etc/group", "metrics-tunnel-ssh:", "users:")
+    assert machine.look(WATCHDOG, "mon1").drift == [
+        "user metrics-tunnel-ssh is in the groups users instead of its own alone; it is put there"
+    ]
+    assert machine.apply(WATCHDOG, "22222222").code == 0
+    assert machine.look(WATCHDOG, "mon1") == Finding("22222222")
+
+
+def test_a_group_of_somebody_else_is_refused_untouched(machine: Sandbox) -> None:
+    machine.edit("etc/group", "adm:", "metrics-tunnel-ssh:x:5:\nadm:")
+    before = machine.state(times=True)
+    refused = machine.apply(WATCHDOG)
+    assert "group metrics-tunnel-ssh is there and not ours; rename it, or delete it: groupdel" in refused.err
+    assert machine.state(times=True) == before
