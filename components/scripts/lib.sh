@@ -319,6 +319,7 @@ manifest() { keep manifest "$(stat -c '%a %U %n' "$@" && sha256sum "$@")"; }
 # The folders on the way to files, each once.
 folders_of() { # FILES
   for path in "$@"; do
+    case $path in /*) ;; *) continue ;; esac
     folder=${path%/*}
     while [ -n "$folder" ]; do
       echo "$folder"
