@@ -1,5 +1,6 @@
 #!/bin/sh
-# What a command of the Makefile needs on this machine: installed where root can, else told at once, in a line each.
+# What a command of the Makefile needs on this machine: installed where root can, else told at once,
+# in a line each.
 #
 #   sh lab/needs.sh lint|quick|test|demo|demo-down|bench|campaign
 #
@@ -9,7 +10,8 @@ set -eu
 COMMAND=$1
 # Programs and the Debian packages that bring them.
 SHELL_PROGRAMS='dash=dash busybox=busybox ssh-keygen=openssh-client'
-LAB_PROGRAMS='debootstrap=debootstrap ip=iproute2 ssh-keygen=openssh-client systemd-nspawn=systemd-container'
+LAB_PROGRAMS='debootstrap=debootstrap ip=iproute2 ssh-keygen=openssh-client'
+LAB_PROGRAMS="$LAB_PROGRAMS systemd-nspawn=systemd-container"
 
 all_is_here=true
 
@@ -29,7 +31,9 @@ main() {
     ;;
   demo-down)
     need_lab
-    [ -e /var/tmp/metrics-tunnel-demo/lab.json ] || lack "a demo, and there is none; make one with: make demo"
+    if ! [ -e /var/tmp/metrics-tunnel-demo/lab.json ]; then
+      lack "a demo, and there is none; make one with: make demo"
+    fi
     ;;
   *) need_lab ;;
   esac
@@ -38,7 +42,7 @@ main() {
 
 # Says what is lacking, and how to get it.
 lack() {
-  echo "make $COMMAND needs $1" >&2
+  echo "make $COMMAND needs $*" >&2
   all_is_here=false
 }
 
@@ -51,7 +55,8 @@ need_python() {
   if ! command -v python3 >/dev/null; then
     return
   elif ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-    lack "Python 3.11 or later as python3, first on PATH (here: $(python3 --version 2>&1)); Debian has it from 12 on"
+    here=$(python3 --version 2>&1)
+    lack "Python 3.11 or later as python3, first on PATH (here: $here); Debian has it from 12 on"
   elif ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     need_packages python3-venv "Python's modules venv and ensurepip"
   fi
@@ -69,8 +74,10 @@ need_lab() {
     return
   elif ! is_root; then
     lack "root, to boot hosts in namespaces of their own: sudo env \"PATH=\$PATH\" make $COMMAND"
-  elif ! unshare --mount true 2>/dev/null; then
-    lack "a machine where root may mount; a container needs more rights (docker run --privileged)"
+  elif ! unshare --mount --user true 2>/dev/null; then
+    # Units that systemd sandboxes need one for users, too.
+    lack "namespaces, which a container has with more rights alone (docker run --privileged)," \
+      "and a chroot not at all"
   else
     # shellcheck disable=SC2086 # A list of words.
     need_programs $LAB_PROGRAMS

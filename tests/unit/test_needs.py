@@ -127,7 +127,7 @@ def test_root_gets_python_too_where_there_is_none(tmp_path: Path) -> None:
             (command, {"uname": "echo Darwin"}, "needs Linux; elsewhere, run it in a virtual machine with Debian")
             for command in ("quick", "test", *LAB, "demo-down")
         ],
-        ("bench", {"unshare": "exit 1"}, "needs a machine where root may mount; a container needs more rights"),
+        ("bench", {"unshare": "exit 1"}, "needs namespaces, which a container has with more rights alone"),
         *[
             (command, {"python3": ANSWERS.format("lab.tools", "echo Go 1.25; exit 1")}, "needs Go 1.25")
             for command in ("test", *LAB)
