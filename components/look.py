@@ -117,6 +117,9 @@ def _remedy(error: Exception) -> str:
         return "compare the key with /etc/ssh/ssh_host_ed25519_key.pub there, and change hostKey if it is right"
     if isinstance(error, asyncssh.PermissionDenied):
         return "check user and key with ssh"
+    if "login as the user" in str(error):
+        # The root of a cloud's image.
+        return "give that user as this machine's user, or as ssh.user"
     if "sudo:" in str(error):
         return "set sudoPassword, or allow the user NOPASSWD"
     if str(error).startswith("exit "):

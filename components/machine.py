@@ -17,6 +17,7 @@ from .args import BastionArgs, ConnectionArgs
 LOCAL = "local"
 OBSERVE_SECONDS = 60
 _DIAL_SECONDS = 10
+_REPORT = "metrics-tunnel\t"
 
 
 Run = Callable[[str, str], Awaitable[str]]
@@ -147,8 +148,9 @@ async def _run_there(connection: asyncssh.SSHClientConnection, text: str, script
 
 def _answer(status: int | None, out: str, err: str) -> str:
     if status != 0:
-        # A login shell that lets nobody work says so on standard output.
-        raise OSError(f"exit {status}: {' '.join((err.strip() or out).split())[-300:]}")
+        # A login that lets nobody work says so on standard output, whatever startup files have printed on the other.
+        said = err if _REPORT in out else f"{out} {err}"
+        raise OSError(f"exit {status}: {' '.join(said.split())[-300:]}")
     return out
 
 

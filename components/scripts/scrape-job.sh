@@ -11,6 +11,11 @@ find_prometheus() {
   esac
   UNIT=$(unit_of $PID)
   [ -n "$UNIT" ] || fail "Prometheus is no systemd service; run it as one"
+  case $(name_of $PID) in
+  sh | bash | dash | ash | ksh | zsh | busybox)
+    fail "the main process of $UNIT is a shell, which our signal would end; put exec before Prometheus in its command"
+    ;;
+  esac
   if [ -z "$URL" ]; then
     W=$(flag web.listen-address)
     W=${W:-:9090}
@@ -31,13 +36,29 @@ find_prometheus() {
   case $CONFIG in *[[:space:]*?\\[]*) fail "$CONFIG: move it to a path without blanks or *?[\\" ;; esac
 }
 
-# Pids of Prometheus.
+# Pids of Prometheus. The main process of a service may be a shell that waits for it, as where its command ends in
+# "| tee FILE": our signal would end the shell, and Prometheus with it.
 running() {
-  if [ -n "$SERVICE" ]; then
-    shows $SERVICE MainPID | sed 's/^0$//'
-  else
-    cd /proc && grep -lsx prometheus [0-9]*/comm | cut -d/ -f1
+  if [ -z "$SERVICE" ]; then
+    processes_named_prometheus
+    return
   fi
+  main_process=$(shows $SERVICE MainPID | sed 's/^0$//')
+  case $(name_of $main_process) in
+  sh | bash | dash | ash | ksh | zsh | busybox)
+    its_unit=$(unit_of $main_process)
+    for process in $(processes_named_prometheus); do
+      [ "$(unit_of $process)" != "$its_unit" ] || main_process=$process
+    done
+    ;;
+  esac
+  echo $main_process
+}
+
+processes_named_prometheus() { cd /proc && grep -lsx prometheus [0-9]*/comm | cut -d/ -f1; }
+
+name_of() { # PROCESS
+  [ -z "${1-}" ] || cat /proc/$1/comm 2>/dev/null || :
 }
 
 # A flag of the running Prometheus.
@@ -45,12 +66,18 @@ flag() { tr '\0' '\n' </proc/$PID/cmdline | sed -n "s/^--*$1=//p;/^--*$1\$/{n;p;
 
 preflight() {
   find_prometheus
-  command -v promtool >/dev/null || fail "no promtool; install it here"
+  command -v promtool >/dev/null || fail "no promtool; install it here$(promtool_beside)"
   [ -f "$CONFIG" ] || fail "$CONFIG does not exist; correct configFile, or leave it out"
   valid "$CONFIG" || refuse_invalid
   BLOCK=$(known_block)
   placed "$CONFIG"
   fits
+}
+
+# The one that lies beside Prometheus is not run from there: whoever may write to that folder is perhaps not root.
+promtool_beside() {
+  program=$(readlink /proc/$PID/exe) || return 0
+  [ ! -e "${program%/*}/promtool" ] || echo ": cp ${program%/*}/promtool /usr/local/bin/"
 }
 
 # Whether promtool likes a file; else sets complaint.

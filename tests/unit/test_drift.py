@@ -119,6 +119,7 @@ def test_all_parts_of_a_machine_that_cannot_be_asked_find_nothing(
             OSError("exit 1: This account is currently not available."),
             "check with ssh what the user's login shell does",
         ),
+        (OSError('exit 142: Please login as the user "debian" rather than the user "root".'), "give that user as this"),
         (OSError("exit 1: sudo: a password is required"), "set sudoPassword, or allow the user NOPASSWD"),
         (asyncssh.PermissionDenied("no"), "check user and key"),
         (asyncssh.HostKeyNotVerifiable("no"), "compare the key with /etc/ssh/ssh_host_ed25519_key.pub"),

@@ -361,3 +361,14 @@ def test_a_machine_that_ends_before_it_has_read_all_is_told_by_its_own_words(mon
 def test_a_login_shell_that_lets_nobody_work_is_told_by_its_own_words() -> None:
     with pytest.raises(OSError, match="exit 1: This account is currently not available"):
         ask("echo 'This account is currently not available.'; exit 1")
+
+
+def test_the_root_of_a_cloud_image_says_whom_to_log_in_as_whatever_startup_files_print_beside_it() -> None:
+    """Its key line ends with `sleep 10; exit 142`, and bash reads `.bashrc` where sshd starts it."""
+    with pytest.raises(OSError, match=r"^exit 142: Please login as the user .debian. a note of \.bashrc$"):
+        ask("""echo 'Please login as the user "debian"'; echo 'a note of .bashrc' >&2; exit 142""")
+
+
+def test_of_a_look_that_has_reported_already_only_what_went_wrong_is_told() -> None:
+    with pytest.raises(OSError, match=r"^exit 124: cut off$"):
+        ask("printf 'metrics-tunnel\\tkeypair\\tdrift\\tx\\n'; echo 'cut off' >&2; exit 124")
