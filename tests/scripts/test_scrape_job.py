@@ -334,7 +334,9 @@ def test_another_interval_replaces_the_block_in_its_place(machine: Sandbox) -> N
     assert machine.apply(JOB).code == 0
     slower = parts(servers={"mon1": {"scrape_interval": "30s"}})["mon1-scrape-job"]
     assert machine.apply(slower, "22222222").code == 0
-    assert machine.read(CONFIG) == WHOLE.replace("scrape_interval: 5s", "scrape_interval: 30s")
+    changed = WHOLE.replace("scrape_interval: 5s", "scrape_interval: 30s")
+    # A time-out that is left out is the interval, 10 s at most.
+    assert machine.read(CONFIG) == changed.replace("scrape_timeout: 5s", "scrape_timeout: 10s")
     assert (machine / "fake/loaded").read_bytes() == (machine / CONFIG).read_bytes()
 
 
