@@ -1,5 +1,7 @@
 """One server's key on one host: it may reach the exporters' ports and nothing else."""
 
+import contextlib
+import ipaddress
 from collections.abc import Sequence
 
 import pulumi
@@ -18,23 +20,58 @@ def line(public_key: str, ports: Sequence[int], egress: Sequence[str]) -> str:
     return f"{','.join(options)} {public_key}"
 
 
+def addresses(sources: Sequence[str]) -> str:
+    """Return the addresses among names, addresses and networks, for sshd to be asked about.
+
+    Of a network it is the first host: a whole one cannot be asked about. A name tells no address.
+    """
+    found = []
+    for source in sources:
+        with contextlib.suppress(ValueError):
+            network = ipaddress.ip_network(source)
+            found.append(str(network[min(1, network.num_addresses - 1)]))
+    return " ".join(found)
+
+
 def authorized_key(
     host: Machine,
-    server: str,
+    server: Machine,
     rotation: int,
     public_key: pulumi.Input[str],
     ports: Sequence[int],
     egress: Sequence[pulumi.Input[str]],
+    key_type: str = "",
 ) -> Part:
-    """Describe the key line of one server's rotation, with the tunnel user and sshd's drop-in that lines share."""
-    name = identity(pulumi.get_stack(), server, rotation)
+    """Describe the key line of one server's rotation, with the tunnel user and sshd's drop-in that lines share.
+
+    `key_type` is that of a key which is not made yet; empty where nobody knows it before.
+    """
+    name = identity(pulumi.get_stack(), server.name, rotation)
     text = pulumi.Output.all(public_key, *egress).apply(lambda known: line(known[0], ports, known[1:]))
+    known, late = _places(host, server, egress)
     return Part(
-        name=f"{host.name}-authorized-key-{server}",
+        name=f"{host.name}-authorized-key-{server.name}",
         receipt=f"authorized-key-{name}",
         script="authorized-key",
         machine=host,
-        values={"ID": name},
-        late={"LINE": text},
+        values={"ID": name, "KEY_TYPE": key_type, "SSH_PORT": str(int(host.connection.get("port", 22))), **known},
+        late={"LINE": text, **late},
         version=str(rotation),
     )
+
+
+def _places(
+    host: Machine, server: Machine, egress: Sequence[pulumi.Input[str]]
+) -> tuple[dict[str, str], dict[str, pulumi.Output[str]]]:
+    """Return from where and to where the key logs in: what is known, and what other resources will tell."""
+    known, late = {}, {}
+    for name, sources in {
+        "FROM": list(egress) or [server.connection["address"]],
+        "HERE": [host.connection["address"]],
+    }.items():
+        plain = [source for source in sources if isinstance(source, str)]
+        if len(plain) == len(sources):
+            known[name] = addresses(plain)
+        else:
+            late[name] = pulumi.Output.all(*sources).apply(addresses)
+    return known, late

@@ -12,6 +12,6 @@ def login_key(login: str, key: Part) -> Part:
         key,
         receipt=f"login-key-{login}-{name}",
         script="login-key",
-        values={"LOGIN": login, "ID": name},
+        values={"LOGIN": login, **key.values},
         version=f"{key.version} {login}",
     )

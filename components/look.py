@@ -101,7 +101,7 @@ class Observer:
         except (OSError, TimeoutError, ValueError, asyncssh.Error) as error:
             pulumi.log.warn(
                 f"{machine.name}: cannot look at it ({str(error) or 'no answer in time'}); its parts are planned "
-                f"as changed; {_remedy(error)}, or set offline: true to leave this machine alone"
+                f"as changed; {_remedy(error, machine)}, or set offline: true to leave this machine alone"
             )
             return None
         self._sudo_asks[machine] = answer.sudo_asks
@@ -112,7 +112,7 @@ class Observer:
         return found
 
 
-def _remedy(error: Exception) -> str:
+def _remedy(error: Exception, machine: Machine) -> str:
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
         return "compare the key with /etc/ssh/ssh_host_ed25519_key.pub there, and change hostKey if it is right"
     if isinstance(error, asyncssh.PermissionDenied):
@@ -120,6 +120,9 @@ def _remedy(error: Exception) -> str:
     if "login as the user" in str(error):
         # The root of a cloud's image.
         return "give that user as this machine's user, or as ssh.user"
+    if "must have a tty" in str(error):
+        # No password helps there, and Pulumi's command has no terminal.
+        return f"add to sudoers there: Defaults:{machine.connection.get('user', 'root')} !requiretty"
     if "sudo:" in str(error):
         return "set sudoPassword, or allow the user NOPASSWD"
     if str(error).startswith("exit "):

@@ -63,7 +63,9 @@ class MonitoredHost(pulumi.ComponentResource):
         ports = [forward.port for forward in forwards]
         public_key = server.public_key
         login = self.args.get("login")
-        key = authorized_key(self.machine, server.machine.name, server.rotation, public_key, ports, server.egress)
+        key = authorized_key(
+            self.machine, server.machine, server.rotation, public_key, ports, server.egress, server.key_type
+        )
         line = self._make(login_key(login, key) if login else key, [])
         if self.abandoned:
             return []

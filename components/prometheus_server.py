@@ -8,8 +8,8 @@ from . import between, rules
 from .args import PrometheusServerArgs
 from .connection import settle
 from .edge import Edge
+from .keypair import KEY_TYPE, fingerprint, keypair, told
 from .keypair import desired as keypair_desired
-from .keypair import fingerprint, keypair, told
 from .machine import Machine
 from .part import make
 from .scrape_job import SAMPLES, scrape_job
@@ -42,6 +42,7 @@ class PrometheusServer(pulumi.ComponentResource):
         self.interval: str = taken["scrape_interval"]
         self.timeout: str = taken["scrape_timeout"]
         self._claims: dict[tuple[str, str], str] = {}
+        self.key_type = "" if "private_key" in taken else KEY_TYPE
         pair = make(keypair(self.machine, self.rotation, taken.get("private_key")), self, [])
         self.watchdog = make(tunnel_watchdog(self.machine), self, [])
         where = {name.upper(): str(taken.get(key, "")) for name, key in _WHERE.items()}

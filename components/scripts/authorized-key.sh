@@ -1,65 +1,259 @@
 #!/bin/sh
 # On a host: the tunnel user, its restricted key line, and sshd's limits for it. The key lines of all servers and stacks
 # share user, file and drop-in; the last line takes them along.
-# Values: ID (the line's comment), LINE (the whole line).
+# Values: ID (the line's comment), LINE (the whole line), KEY_TYPE (of a key that is not made yet), FROM (addresses that
+# the key is used from, as far as they are known), HERE and SSH_PORT (where it logs in to).
+# Own: KEYS (the tunnel user's key file), CONF (sshd's drop-in for it), TO_READ (is there while sshd has not read CONF),
+# FOUND_KEYS and MADE_CONF (that the folder of KEYS was there before us, and that the one of CONF was not).
 
 paths() {
   LOGIN=metrics-tunnel
   KEYS=/etc/ssh/authorized_keys.d/$LOGIN
   CONF=/etc/ssh/sshd_config.d/10-metrics-tunnel.conf
   GECOS='Prometheus tunnels'
+  TO_READ=$STORE/sshd-has-to-read
+  FOUND_KEYS=$STORE/found-authorized_keys.d
+  MADE_CONF=$STORE/made-sshd_config.d
 }
 
 preflight() {
   paths
-  case $(getent passwd $LOGIN) in '' | *"$GECOS"*) ;; *) fail "user $LOGIN is there and not ours; rename it" ;; esac
-  [ ! -s $CONF ] || [ -d $RECEIPT ] || grep -q metrics-tunnel $CONF || fail "$CONF is not ours; move it away"
+  refuse_foreign
   listened "$(kept line && cat $KEYS 2>/dev/null)"
-  test_sshd
-  P=$(effective || :)
-  ! W=$(echo "$P" | grep -x 'disableforwarding yes\|pubkeyauthentication no') || fail "sshd has '$W'; take that out"
-  W=$(echo "$P" | keeps_out)
-  [ -z "$W" ] || fail "sshd keeps user $LOGIN out by $W; mend that"
+  sshd_is_valid
+  [ -n "$(sshd_unit)" ] || by_socket ||
+    fail "no ssh.service or sshd.service runs here, so sshd would not read $CONF; let systemd start sshd"
+  wanted=$(dropin)
+  refuse_disobeyed
+  if [ "$(cat $CONF 2>/dev/null)" != "$wanted" ]; then
+    refuse_to_close_a_port
+  fi
+}
+
+refuse_foreign() {
+  case $(getent passwd $LOGIN) in
+  *"$GECOS"*) ;;
+  '')
+    ! getent group $LOGIN >/dev/null || [ -n "$(receipts)" ] ||
+      fail "group $LOGIN is there and not ours; rename it, or delete it: groupdel $LOGIN"
+    ;;
+  *) fail "user $LOGIN is there and not ours; rename it" ;;
+  esac
+  [ ! -s $CONF ] || [ -d $RECEIPT ] || grep -q metrics-tunnel $CONF || fail "$CONF is not ours; move it away"
+}
+
+# Of all key lines here, whatever stack they are of.
+receipts() { ls -d $STORE/authorized-key-* 2>/dev/null || :; }
+
+# Where the key may come from. Sessions tell where the server's address is not known.
+key_origins() {
+  {
+    printf '%s\n' 127.0.0.1 ${FROM-}
+    if [ -z "${FROM-}" ]; then
+      session_addresses
+    fi
+  } | origins
+}
+
+session_addresses() {
+  for folder in $(find /proc -maxdepth 1 -user $LOGIN 2>/dev/null); do
+    ss -Htnp state established | sed -n "s/^.* \([^ ]*\):[0-9]* .*pid=${folder#/proc/},.*/\1/p"
+  done | sed 's/^\[//; s/]$//; s/^::ffff://'
+}
+
+# Refuses beforehand what sshd would not obey, and what keeps the key out: asked with our drop-in at its place.
+refuse_disobeyed() {
+  candidate=$(with_ours)
+  case $candidate in
+  *'Include /dev/fd/2'*) ;;
+  *)
+    # A file that is included may include it in its turn: sshd tells when the drop-in is there.
+    ! grep -sqi "^[[:space:]]*include.*${CONF%/*}" /dev/null $(included_files) || return 0
+    fail "sshd does not read $CONF; add to the top of /etc/ssh/sshd_config: Include ${CONF%/*}/*.conf"
+    ;;
+  esac
+  for origin in $(key_origins); do
+    # What sshd does not take at all is told by sshd itself, when it stands in its place.
+    settings=$(effective_with_ours $origin) || continue
+    refuse_first_problem $origin
+  done
+}
+
+included_files() { with_ours | sed -n 's/^Include //p'; }
+
+effective_with_ours() { # ORIGIN
+  effective $1 -f /dev/stdin 2<<DROPIN <<CANDIDATE
+$wanted
+DROPIN
+$candidate
+CANDIDATE
+}
+
+# sshd's main configuration, in which our drop-in comes by file descriptor 2, at its place among the files that an Include
+# reads with it.
+with_ours() {
+  set -f
+  while IFS= read -r line || [ -n "$line" ]; do
+    set -- $line
+    case ${1-} in
+    [Ii][Nn][Cc][Ll][Uu][Dd][Ee])
+      shift
+      for pattern; do include_with_ours "$pattern"; done
+      ;;
+    *) printf '%s\n' "$line" ;;
+    esac
+  done </etc/ssh/sshd_config
+}
+
+include_with_ours() { # PATTERN
+  pattern=${1#\"}
+  pattern=${pattern%\"}
+  case $pattern in /*) ;; *) pattern=/etc/ssh/$pattern ;; esac
+  if [ "${pattern%/*}" = "${CONF%/*}" ] && is_like "$CONF" "$pattern"; then
+    set +f
+    {
+      ls -d $pattern 2>/dev/null || :
+      echo $CONF
+    } | sort -u | sed "s#^#Include #; s#^Include $CONF\$#Include /dev/fd/2#"
+    set -f
+  else
+    echo "Include $pattern"
+  fi
+}
+
+refuse_first_problem() { # ORIGIN
+  problem=$(printf '%s\n' "$settings" | problems $1 "$wanted" | head -n 1)
+  [ -z "$problem" ] || fail "$problem"
+}
+
+# Reads sshd's settings; says what keeps the key out, and what of our drop-in does not count.
+problems() { # ORIGIN DROP-IN
+  all_settings=$(cat)
+  ! printf '%s\n' "$all_settings" | grep -qx 'pubkeyauthentication no' ||
+    echo "sshd has 'PubkeyAuthentication no'; take that out"
+  for list in $(printf '%s\n' "$all_settings" | keeps_out ${1%,*}); do
+    echo "sshd keeps user $LOGIN out $(let_in $list)"
+  done
+  ignored=$(printf '%s\n' "$all_settings" | disobeyed "$2")
+  [ -z "$ignored" ] || disobedience $1 "$ignored"
+  type=$(key_type)
+  [ -z "$type" ] || printf '%s\n' "$all_settings" | takes_type $type || no_such_keys $type
+}
+
+# Reads sshd's settings; prints the lines of a drop-in that it would not use.
+disobeyed() { # TEXT
+  DROPIN=$1 awk '
+    { settings[tolower($0)] }
+    END {
+      count = split(ENVIRON["DROPIN"], lines, "\n")
+      for (i = 1; i <= count; i++) if (lines[i] !~ /^(#|Match)/ && !(tolower(lines[i]) in settings)) print lines[i]
+    }'
+}
+
+# Says which lines sshd does not use, and what stands in their way.
+disobedience() { # ORIGIN LINES
+  first=$(printf '%s\n' "$2" | head -n 1)
+  case $1 in 127.0.0.1,*) who= ;; *) who=" for logins from ${1%,*}" ;; esac
+  cause=$(overruled_by "${first%% *}")
+  if [ -z "$cause" ]; then
+    cause="see what overrules it: sshd -T -C user=$LOGIN,addr=${1%,*},host=${1#*,},laddr=${HERE:-127.0.0.1},lport=${SSH_PORT:-22}"
+  fi
+  echo "sshd does not obey $CONF$who in: $(printf '%s\n' "$2" | paste -s -d , -); $cause"
+}
+
+# The first Match block with a setting that sshd reads before our drop-in: that one counts.
+overruled_by() { # KEYWORD
+  with_ours | sed '\#^Include /dev/fd/2$#q' | while IFS= read -r line; do
+    case $line in
+    'Include /'*) sed "s#^#${line#Include } #" "${line#Include }" 2>/dev/null || : ;;
+    *) printf '%s %s\n' /etc/ssh/sshd_config "$line" ;;
+    esac
+  done | awk -v keyword="$1" '
+    {
+      file = $1
+      sub(/^[^ ]*[ \t]+/, "")
+      split($0, words, /[ \t=]+/)
+    }
+    tolower(words[1]) == "match" { block[file] = $0 }
+    block[file] != "" && tolower(words[1]) == tolower(keyword) {
+      print file " comes first, with \47" $0 "\47 in its block \47" block[file] "\47; take that out there"
+      exit
+    }'
 }
 
 change() {
-  NEW=
-  if getent passwd $LOGIN >/dev/null; then
-    W="$(getent passwd $LOGIN | cut -d: -f6,7) $(getent shadow $LOGIN | cut -d: -f2) $(id -Gn $LOGIN)"
-    [ "$W" = "/nonexistent:/usr/sbin/nologin * $LOGIN" ] || usermod -s /usr/sbin/nologin -d /nonexistent -p '*' -G '' $LOGIN
-  else
-    NEW=1
-    useradd -r -M -s /usr/sbin/nologin -d /nonexistent -p '*' -c "$GECOS" $LOGIN
+  own_user
+  if [ ! -d ${KEYS%/*} ]; then
+    mkdir ${KEYS%/*}
+  elif [ ! -e $KEYS ] && [ -z "$(receipts)" ]; then
+    mkdir -p $STORE
+    : >$FOUND_KEYS
   fi
-  mkdir -p ${KEYS%/*}
   put $KEYS "$(
-    others
+    other_lines 2>/dev/null <$KEYS || :
     echo "$LINE"
   )"
-  put $CONF "$(dropin)"
-  reload_sshd
-  W=$(effective | disobeyed)
-  [ -z "$W" ] || fail "sshd does not obey $CONF in: $W$(culprit)"
-  W=$(kept line)
-  case ${W#* } in '' | "${LINE#* }") ;; *) end_sessions '' "${W#* }" ;; esac
+  write_limits
+  settle_limits
+  old_line=$(kept line)
+  case ${old_line#* } in '' | "${LINE#* }") ;; *) end_sessions untold ${old_line#* } ;; esac
 }
 
-# The key file's other lines. A line with our key and no name of ours is none: it would lift the limits.
-others() {
-  W=${LINE% *}
-  awk -v i=$ID -v k="${W##* }" '$NF!=i&&(!index($0,k)||/^restrict,.* metrics-tunnel-[^ ]*$/)' $KEYS 2>/dev/null || :
+# The user, in a group of its own whatever the defaults of this machine are.
+own_user() {
+  made_user=
+  made_group=
+  if getent passwd $LOGIN >/dev/null; then
+    [ -n "$(user_drift)" ] || return 0
+    getent group $LOGIN >/dev/null || groupadd -r $LOGIN
+    usermod -g $LOGIN -s /usr/sbin/nologin -d /nonexistent -p '*' -G '' $LOGIN
+    return
+  fi
+  group="-g $LOGIN"
+  if ! getent group $LOGIN >/dev/null; then
+    made_group=1
+    group=-U
+  fi
+  made_user=1
+  useradd -r -M $group -s /usr/sbin/nologin -d /nonexistent -p '*' -c "$GECOS" $LOGIN
 }
 
-# sshd's limits for all lines there are.
+# Writes the drop-in, and first that sshd has to read it: a run that is killed before it did leaves that to the next.
+write_limits() {
+  wanted=$(dropin)
+  was_to_read=$(ls $TO_READ 2>/dev/null || :)
+  if [ "$(cat $CONF 2>/dev/null)" != "$wanted" ]; then
+    mkdir -p $STORE
+    : >$TO_READ
+  fi
+  if [ ! -d ${CONF%/*} ]; then
+    : >$MADE_CONF
+    mkdir ${CONF%/*}
+  fi
+  put $CONF "$wanted"
+}
+
+# Has sshd read the drop-in where it has not, and looks whether it obeys.
+settle_limits() {
+  if [ -e $TO_READ ]; then
+    reload_sshd
+  fi
+  for origin in $(key_origins); do
+    settings=$(effective $origin)
+    refuse_first_problem $origin
+  done
+}
+
+# sshd's limits for all lines there are. What would hinder the forward is lifted for this user alone.
 dropin() {
-  set -- $(grep -o '127\.0\.0\.1:[0-9]*' $KEYS | sort -u)
   echo "# Managed by metrics-tunnel.
 Match User metrics-tunnel
 AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u
 AuthenticationMethods publickey
+DisableForwarding no
 AllowTcpForwarding local
 AllowStreamLocalForwarding no
-PermitOpen ${*:-none}
+PermitOpen $(ports | paste -s -d ' ' -)
 PermitListen none
 GatewayPorts no
 MaxSessions 0
@@ -71,60 +265,169 @@ X11Forwarding no
 AllowAgentForwarding no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
+Banner none
 ClientAliveInterval 15
-ClientAliveCountMax 3
-Match all"
+ClientAliveCountMax 3"
+  # Both came with OpenSSH 9.2. With `ChannelTimeout none` in a Match block 9.2 and 10.0 end each login.
+  if sshd -T | grep -q '^unusedconnectiontimeout '; then
+    echo "ChannelTimeout *=0
+UnusedConnectionTimeout none"
+  fi
+  echo "Match all"
 }
 
-test_sshd() { W=$(sshd -t 2>&1) || fail "sshd's configuration is invalid, mend it: $W"; }
+# What our lines open: LINE and those of others, as their receipts say, whatever a hand made of them. A line counts as it
+# stands where its receipt is lost.
+ports() {
+  others=$(for folder in $(receipts); do [ $folder = $RECEIPT ] || cat $folder/line 2>/dev/null || :; done)
+  {
+    printf '%s\n' "$LINE" "$others"
+    grep -s '^restrict,.* metrics-tunnel-[^ ]*$' $KEYS | while IFS= read -r line; do
+      case "
+$others
+$LINE" in
+      *" ${line##* }
+"* | *" ${line##* }") ;;
+      *) case $line in *" $ID") ;; *) printf '%s\n' "$line" ;; esac ;;
+      esac
+    done
+  } | grep -o '127\.0\.0\.1:[0-9]*' | sort -u | grep . || echo none
+}
 
+# The unit that sshd runs in.
+sshd_unit() {
+  for unit in ssh.service sshd.service; do
+    if systemctl is-active -q $unit; then
+      echo $unit
+      return
+    fi
+  done
+  process=$(ss -Hltnp | sed -n 's/.*"sshd",pid=\([0-9]*\).*/\1/p' | head -n 1)
+  [ -z "$process" ] || unit_of $process
+}
+
+# One that a socket starts for each login reads its settings each time.
+by_socket() { systemctl is-active -q ssh.socket || systemctl is-active -q sshd.socket; }
+
+# Has sshd read its settings anew, and proves it: each of its listeners is another socket then. One that is gone may be the
+# admin's own way in.
+# Sets: has_read, lost (what it listens on no longer).
 reload_sshd() {
-  test_sshd
-  # One that got its socket from systemd cannot open it again: it is restarted, which ends no session.
-  R=reload
-  ! systemctl is-active -q ssh.socket || R=restart
-  for U in ssh sshd; do ! systemctl is-active -q $U || systemctl $R $U; done
+  sshd_is_valid
+  unit=$(sshd_unit)
+  has_read=1
+  if [ -n "$unit" ] && by_socket; then
+    # It cannot open a socket again that it got from systemd. A restart ends no session.
+    systemctl restart $unit
+  elif [ -n "$unit" ]; then
+    listeners_before=$(listeners_of $unit)
+    systemctl reload $unit
+    poll 5 all_listen_anew || [ -n "$(lost_listeners)" ] ||
+      fail "sshd did not read its settings anew; see: journalctl -u $unit"
+    lost=$(lost_listeners)
+  fi
+  rm -f $TO_READ
+  [ -z "${lost-}" ] || fail "sshd was reloaded and no longer listens on $lost; if that is your way in, stay logged in, see journalctl -u $unit for what keeps it from there, mend that and reload it"
 }
 
-# The lists of sshd that do not let our user in, whose group has the same name.
-keeps_out() {
-  while read -r K W; do
-    case $K,$LOGIN in
-    allow[ug]*s,${W%@*}) echo $K yes ;;
-    allow[ug]*s,* | deny[ug]*s,${W%@*}) echo $K no ;;
-    esac
-  done | awk '{n[$1]++}$2=="yes"{y[$1]++}END{for(k in n)if(!y[k])print k}'
+# Prints place and socket of each of its listeners.
+listeners_of() { # UNIT
+  ss -Hltnpe | awk -v owner="pid=$(shows $1 MainPID)," '
+    index($0, owner) { for (i = 5; i <= NF; i++) if ($i ~ /^ino:/) print $4, $i }' | without_zone
 }
 
-# The lines of the drop-in that sshd would not use.
-disobeyed() { grep -vixFf - $CONF | grep -v '^#\|^Match' | tr '\n' ,; }
+without_zone() { sed 's/%[^]: ]*//'; }
 
-record() { keep line "$LINE"; }
+# Where none is seen there is nothing to compare.
+all_listen_anew() {
+  [ -n "$listeners_before" ] || return 0
+  listeners_now=$(listeners_of $unit)
+  [ -n "$listeners_now" ] && [ -z "$(lost_listeners)" ] && ! printf '%s\n' "$listeners_before" | grep -qxF "$listeners_now"
+}
+
+# Of those before the reload, in one line.
+lost_listeners() {
+  now=" $(listeners_of $unit | tr '\n' ' ')"
+  printf '%s\n' "$listeners_before" | while read -r place socket; do
+    case $now in *" $place "*) ;; *) echo $place ;; esac
+  done | paste -s -d ' ' -
+}
+
+# A reload would close what sshd listens on by settings that it has no more.
+refuse_to_close_a_port() {
+  unit=$(sshd_unit)
+  [ -n "$unit" ] && ! by_socket || return 0
+  # Options of its own command line, such as a port, are not in its files.
+  case $(tr '\0' ' ' 2>/dev/null </proc/$(shows $unit MainPID)/cmdline) in *' -p'* | *' -o'* | *' -f'*) return 0 ;; esac
+  configured=$(sshd -T | sed -n 's/^listenaddress \([^ ]*\).*/\1/p' | without_zone)
+  [ -n "$configured" ] || return 0
+  to_close=$(listeners_of $unit | while read -r place socket; do
+    printf '%s\n' "$configured" | grep -qxF "$place" || echo $place
+  done | paste -s -d ' ' -)
+  [ -z "$to_close" ] || fail "sshd listens on $to_close, of which its settings say nothing any more: to reload it would close that; add it there again, or reload sshd yourself"
+}
+
+record() {
+  keep line "$LINE"
+  # Of a removal that was ended.
+  rm -f $RECEIPT/group
+}
 
 undo() {
-  [ -z "${NEW-}" ] || userdel $LOGIN
-  rmdir ${KEYS%/*} 2>/dev/null
-  (reload_sshd)
+  if [ -n "${made_user-}" ]; then
+    userdel $LOGIN
+    [ -z "$made_group" ] || ! getent group $LOGIN >/dev/null || groupdel $LOGIN
+  fi
+  take_folders
+  if [ -n "${has_read-}" ]; then
+    (reload_sshd)
+  elif [ -z "${was_to_read-}" ]; then
+    rm -f $TO_READ
+  fi
+}
+
+# Those that we made, where they are empty.
+take_folders() {
+  [ -e $KEYS ] || [ -e $FOUND_KEYS ] || rmdir ${KEYS%/*} 2>/dev/null || :
+  [ -e $CONF ] || [ ! -e $MADE_CONF ] || rmdir ${CONF%/*} 2>/dev/null || :
+  if [ ! -e $KEYS ] && [ ! -e $CONF ]; then
+    rm -f $FOUND_KEYS $MADE_CONF
+  fi
 }
 
 restore() {
   paths
-  W=$(others)
-  if echo "$W" | grep -q '^ *[^ #]'; then
-    put $KEYS "$W"
-    put $CONF "$(dropin)"
-    reload_sshd
-    end_sessions '' "${LINE#* }"
+  left=$(other_lines 2>/dev/null <$KEYS || :)
+  if printf '%s\n' "$left" | grep -q '^ *[^ #]'; then
+    old_line=$LINE
+    LINE=
+    put $KEYS "$left"
+    write_limits
+    if [ -e $TO_READ ]; then
+      reload_sshd
+    fi
+    end_sessions untold ${old_line#* }
     return
   fi
+  if [ -e $CONF ]; then
+    mkdir -p $STORE
+    : >$TO_READ
+  fi
   away $CONF $KEYS
-  rmdir ${KEYS%/*} 2>/dev/null || :
-  reload_sshd
+  take_folders
+  if [ -e $TO_READ ]; then
+    reload_sshd
+  fi
   case $(getent passwd $LOGIN) in *"$GECOS"*)
-    end_sessions '*' ''
+    end_sessions all '' ''
+    # A run that is ended between the two leaves the group to the next one.
+    keep group $LOGIN
     poll 5 "userdel $LOGIN" || fail "cannot delete user $LOGIN; see: loginctl"
     ;;
   esac
+  if [ -n "$(kept group)" ] && getent group $LOGIN >/dev/null; then
+    groupdel $LOGIN
+  fi
 }
 
 places() {
@@ -139,33 +442,82 @@ present() {
 
 check() {
   paths
-  W=$(kept line)
-  LINE=$W
-  W=${W% *}
-  [ "$(grep -sF "${W##* }" $KEYS | grep -v "^restrict,.* metrics-tunnel-[^ ]*\$" || :)$(grep -s " $ID\$" $KEYS)" = "$LINE" ] ||
-    echo "the key's line in $KEYS is missing, changed or not alone"
-  [ ! -f $KEYS ] || [ "$(stat -c '%a %U' $KEYS)" = '644 root' ] || echo "$KEYS has mode and owner $(stat -c '%a %U' $KEYS) instead of 644 root"
-  if W=$(getent passwd $LOGIN); then
-    [ "$(echo "$W" | cut -d: -f6,7)" = "/nonexistent:/usr/sbin/nologin" ] || echo "user $LOGIN has another shell or home: $(echo "$W" | cut -d: -f6,7)"
-    [ "$(getent shadow $LOGIN | cut -d: -f2)" = '*' ] || echo "user $LOGIN has a password or is locked"
-    W=$(id -Gn $LOGIN | tr ' ' '\n' | grep -vx $LOGIN | tr '\n' ' ')
-    [ -z "$W" ] || echo "user $LOGIN is in the groups ${W% }"
-  else
-    echo "user $LOGIN is missing"
+  LINE=$(kept line)
+  { cat $KEYS 2>/dev/null || :; } | line_drift $KEYS
+  [ ! -f $KEYS ] || [ "$(stat -c '%a %U' $KEYS)" = '644 root' ] ||
+    echo "$KEYS has mode and owner $(stat -c '%a %U' $KEYS) instead of 644 root"
+  user_drift
+  if ! complaint=$(sshd -t 2>&1); then
+    echo "sshd's configuration is invalid, mend it: $complaint"
+    return
   fi
-  [ -f $CONF ] && dropin | cmp -s - $CONF || echo "$CONF is missing or was edited"
-  P=$(effective || :)
-  W=$(echo "$P" | keeps_out)
-  [ -z "$W" ] || echo "sshd keeps user $LOGIN out by $W"
-  W=$(echo "$P" | disobeyed 2>/dev/null)
-  [ -z "$W" ] || echo "sshd does not obey $CONF in: $W$(culprit)"
+  wanted=$(dropin)
+  dropin_drift
+  # What was edited is told already.
+  untouched=$(printf '%s\n' "$wanted" | grep -sxFf $CONF || :)
+  for origin in $(key_origins); do
+    found=$(effective $origin | problems $origin "$untouched")
+    if [ -n "$found" ]; then
+      printf '%s\n' "$found"
+      return
+    fi
+  done
 }
 
-# The first file with a Match block is ours, or in the way.
-culprit() {
-  F=$(grep -il '^[[:space:]]*match' /etc/ssh/sshd_config.d/*.conf | head -n 1)
-  case $F in
-  '' | "$CONF") echo " add to the top of /etc/ssh/sshd_config: Include /etc/ssh/sshd_config.d/*.conf" ;;
-  *) echo " overridden by $F, which comes first; remove its Match block" ;;
-  esac
+user_drift() {
+  if ! account=$(getent passwd $LOGIN); then
+    echo "user $LOGIN is missing"
+    return
+  fi
+  home_and_shell=$(echo "$account" | cut -d: -f6,7)
+  [ "$home_and_shell" = /nonexistent:/usr/sbin/nologin ] ||
+    echo "user $LOGIN has another shell or home: $home_and_shell"
+  [ "$(getent shadow $LOGIN | cut -d: -f2)" = '*' ] || echo "user $LOGIN has a password or is locked"
+  [ "$(id -gn $LOGIN)" = $LOGIN ] || echo "user $LOGIN has group $(id -gn $LOGIN) instead of one of its own"
+  others=$(id -Gn $LOGIN | tr ' ' '\n' | grep -vx -e $LOGIN -e $(id -gn $LOGIN) | tr '\n' ' ')
+  [ -z "$others" ] || echo "user $LOGIN is in the groups ${others% }"
+}
+
+# Says which line of the drop-in says what, and should say what.
+dropin_drift() {
+  if [ ! -f $CONF ]; then
+    echo "$CONF is missing"
+    return
+  fi
+  [ "$(cat $CONF)" != "$wanted" ] || return 0
+  WANTED=$wanted awk -v file=$CONF '
+    function key() {
+      split($0, words)
+      return tolower(words[1] (tolower(words[1]) == "match" ? words[2] : ""))
+    }
+    BEGIN {
+      count = split(ENVIRON["WANTED"], lines, "\n")
+      for (i = 2; i <= count; i++) {
+        $0 = lines[i]
+        wanted[key()] = $0
+      }
+    }
+    { sub(/^[ \t]+/, "") }
+    /^(#|$)/ { next }
+    {
+      seen[key()]
+      if (!(key() in wanted)) print file " says \47" $0 "\47, which is not ours"
+      else if (wanted[key()] != $0) print file " says \47" $0 "\47 instead of \47" wanted[key()] "\47"
+    }
+    END {
+      for (i = 2; i <= count; i++) {
+        $0 = lines[i]
+        if (!(key() in seen)) left = left ", \47" $0 "\47"
+      }
+      if (left) print file " does not say " substr(left, 3)
+    }' $CONF | grep . || echo "$CONF was edited"
+}
+
+# What stands in our key file and is not ours. One part of those that share it tells.
+notices() {
+  paths
+  [ "$(receipts | head -n 1)" = $RECEIPT ] || return 0
+  grep -sv -e '^[[:space:]]*#' -e '^[[:space:]]*$' -e '^restrict,.* metrics-tunnel-[^ ]*$' $KEYS | while IFS= read -r line; do
+    echo "$KEYS has a line that is not ours, of '$(printf %s "${line##* }" | tr -cd '[:print:]' | cut -c 1-60)': it is left alone, and keeps file, user and drop-in there; take it out if nobody needs it"
+  done
 }

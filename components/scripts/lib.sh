@@ -580,22 +580,157 @@ poll() { # SECONDS COMMAND: until it is true, or has set hopeless
 # The systemd service of a process, from its control group; none in a container, a login or a user's own systemd.
 unit_of() { sed -n 's#.*:/\([^/]*\.slice/\)*\([^/]*\.service\)$#\2#p' /proc/$1/cgroup | head -n 1; }
 
-# Ends a user's sessions by one key, known by the journal of the process that accepted it, and those of which it says
-# UNTOLD, a pattern. Twice: sshd was perhaps just letting one in. A process with another number in a container is not the user's.
-end_sessions() { # UNTOLD TYPE KEY
-  W=$(echo "$2" | ssh-keygen -lf - 2>/dev/null | cut -d' ' -f2)
-  for S in 0 1; do
-    sleep $S
-    for P in $(find /proc -maxdepth 1 -user $LOGIN); do
-      A=$(journalctl -b -qo cat _PID=$(sed -n 's/^PPid:.//p' $P/status) | grep '^Accepted pub' | tail -n 1)
-      # shellcheck disable=SC2254
-      case $A in $1 | *"${W:-$1}"*) grep -q 'NSpid.*[0-9]\s' $P/status || kill ${P#/proc/} || : ;; esac
-    done
+# Ends LOGIN's sessions by one key, known by the journal of the process that accepted it; with `untold` those too of which
+# the journal does not say, with `all` every one. Twice, since sshd was perhaps just letting one in.
+end_sessions() { # told|untold|all TYPE KEY
+  fingerprint=$(echo "$2 $3" | ssh-keygen -lf - 2>/dev/null | cut -d' ' -f2)
+  ends=$1
+  case $1,$fingerprint in untold,) ends=all ;; esac
+  for pause in 0 1; do
+    sleep $pause
+    for process in $(sessions_to_end $ends); do kill $process || :; done
+  done
+  poll 5 no_session_left && return
+  # One that was stopped hears nothing else.
+  for process in $(sessions_to_end $ends); do kill -KILL $process || :; done
+  poll 5 no_session_left ||
+    fail "sessions of user $LOGIN do not end (processes $(sessions_to_end $ends | tr '\n' ' ')); see: ps -u $LOGIN"
+}
+
+no_session_left() { [ -z "$(sessions_to_end $ends)" ]; }
+
+# The processes of LOGIN whose session is to end. One with another number in a container is not LOGIN's.
+sessions_to_end() { # told|untold|all
+  for folder in $(find /proc -maxdepth 1 -user $LOGIN); do
+    process=${folder#/proc/}
+    ! grep -q 'NSpid.*[0-9]\s' $folder/status 2>/dev/null || continue
+    case $1 in
+    all) echo $process ;;
+    *)
+      parent=$(sed -n 's/^PPid:.//p' $folder/status 2>/dev/null) || continue
+      accepted=$(journalctl -b -qo cat _PID=$parent | grep '^Accepted pub' | tail -n 1)
+      case $1,$accepted in
+      untold,) echo $process ;;
+      *" ${fingerprint:-of no key}") echo $process ;;
+      esac
+      ;;
+    esac
   done
 }
 
-# sshd's settings for a user. A Match of any kind wants all that is given here.
-effective() { sshd -T -C user=$LOGIN,host=x,addr=127.0.0.1,laddr=127.0.0.1,lport=22,rdomain= 2>&1; }
+# sshd's settings for LOGIN from an origin. A Match of any kind wants all that is given here.
+effective() { # ADDRESS,HOST [SSHD'S OPTION ...]
+  from="addr=${1%,*},host=${1#*,}"
+  shift
+  sshd -T -C "user=$LOGIN,$from,laddr=${HERE:-127.0.0.1},lport=${SSH_PORT:-22},rdomain=" "$@"
+}
+
+# Reads addresses; prints with each the host that a Match sees: its name where sshd looks names up, else the address.
+origins() {
+  looks_up=$(sshd -T 2>/dev/null | grep -x 'usedns yes' || :)
+  awk '!seen[$0]++' | while read -r address; do
+    host=
+    if [ -n "$looks_up" ]; then
+      host=$(getent hosts $address | awk '{ print $2; exit }')
+    fi
+    echo $address,${host:-$address}
+  done
+}
+
+# Reads sshd's settings for LOGIN; prints the lists in them that do not let LOGIN in. What a pattern says of addresses
+# beyond a plain match is passed over where it lets in, and taken for nothing where it keeps out.
+keeps_out() { # ADDRESS
+  groups=$(id -Gn $LOGIN 2>/dev/null || :)
+  : "${groups:=$LOGIN}"
+  while read -r keyword pattern; do
+    case $keyword in
+    allowusers | denyusers) names=$LOGIN ;;
+    allowgroups | denygroups) names=$groups ;;
+    *) continue ;;
+    esac
+    case $keyword,$pattern in
+    denyusers,*@*) is_like $1 "${pattern#*@}" || continue ;;
+    esac
+    matches=no
+    for name in $names; do
+      ! is_like $name "${pattern%@*}" || matches=yes
+    done
+    echo $keyword $matches
+  done | awk '
+    { listed[$1] }
+    $2 == "yes" { matched[$1] }
+    END { for (list in listed) if ((list ~ /^deny/) == (list in matched)) print list }'
+}
+
+is_like() { # TEXT PATTERN
+  # shellcheck disable=SC2254
+  case $1 in $2) ;; *) false ;; esac
+}
+
+# Says how to let LOGIN in.
+let_in() { # LIST
+  file=$(grep -il "^[[:space:]]*$1[[:space:]=]" /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*.conf 2>/dev/null | head -n 1)
+  case $1 in
+  allowusers) echo "by AllowUsers; add the line 'AllowUsers $LOGIN' to ${file:-its file}" ;;
+  allowgroups) echo "by AllowGroups; add the line 'AllowGroups $(id -gn $LOGIN 2>/dev/null || echo $LOGIN)' to ${file:-its file}" ;;
+  denyusers) echo "by DenyUsers; take what means it out of DenyUsers in ${file:-its file}" ;;
+  denygroups) echo "by DenyGroups; take its groups out of DenyGroups in ${file:-its file}" ;;
+  esac
+}
+
+# Of the key that LINE lets in, or that it will.
+key_type() {
+  type_and_key=${LINE% *}
+  type=${type_and_key% *}
+  type=${type##* }
+  echo ${type:-${KEY_TYPE-}}
+}
+
+# The places that LINE opens.
+line_ports() { printf '%s\n' "$LINE" | grep -o '127\.0\.0\.1:[0-9]*' || :; }
+
+# Reads sshd's settings; is a key of this type let in? An RSA key signs by other names than its own. What an sshd does not
+# tell is taken for let in.
+takes_type() { # TYPE
+  case $1 in
+  ssh-rsa) signs='rsa-sha2-512 rsa-sha2-256' ;;
+  *) signs=$1 ;;
+  esac
+  while read -r keyword list; do
+    case $keyword in pubkeyaccepted*) ;; *) continue ;; esac
+    for name in $signs; do
+      case ,$list, in *",$name,"*) return ;; esac
+    done
+    return 1
+  done
+}
+
+no_such_keys() { # TYPE
+  echo "sshd takes no $1 keys; add $1 to PubkeyAcceptedAlgorithms there, or set tunnelPrivateKey to a key of a type that it takes"
+}
+
+sshd_is_valid() { complaint=$(sshd -t 2>&1) || fail "sshd's configuration is invalid, mend it: $complaint"; }
+
+# Reads key lines; prints all but ours. One with our key and no name of ours is none: it would lift the limits.
+other_lines() {
+  key=${LINE% *}
+  awk -v id=$ID -v key="${key##* }" '$NF != id && (!index($0, key) || /^restrict,.* metrics-tunnel-[^ ]*$/)'
+}
+
+# Reads key lines; says what is wrong with ours among them.
+line_drift() { # FILE
+  key=${LINE% *}
+  awk -v id=$ID -v line="$LINE" -v key="${key##* }" -v file="$1" '
+    $0 == line { found++; next }
+    $NF == id { changed = 1; next }
+    index($0, key) && !/^restrict,.* metrics-tunnel-[^ ]*$/ { loose = 1 }
+    END {
+      if (changed) print "the line of the key in " file " was changed"
+      else if (!found) print "the line of the key in " file " is missing"
+      if (found > 1) print "the line of the key in " file " stands there " found " times"
+      if (loose) print "the key is not alone in " file ": it stands there in another line too, without its limits"
+    }'
+}
 
 # A property of a unit.
 shows() { systemctl show -p "$2" --value -- $1; }

@@ -48,11 +48,13 @@ def _target(name: str, command: str, finding: str) -> Drift:
 
 
 DRIFTS = [
-    _key("key-options-loosened", f"sed -i s/restrict,// {KEYS}", "key's line .* changed"),
-    _key("key-line-removed", f": >{KEYS}", "key's line .* missing"),
+    _key("key-options-loosened", f"sed -i s/restrict,// {KEYS}", "line of the key .* changed"),
+    _key("key-line-removed", f": >{KEYS}", "line of the key .* missing"),
     _key("loose-line-with-our-key-in-front", f"sed -i \"1i $(grep -o 'ssh-ed25519.*' {KEYS})\" {KEYS}", "not alone"),
     _key(
-        "sshd-dropin-edited", f"sed -i 's/MaxSessions 0/MaxSessions 10/' {DROPIN}; {_RELOAD_SSH}", f"{DROPIN}.* edited"
+        "sshd-dropin-edited",
+        f"sed -i 's/MaxSessions 0/MaxSessions 10/' {DROPIN}; {_RELOAD_SSH}",
+        f"{DROPIN} says 'MaxSessions 10' instead of 'MaxSessions 0'",
     ),
     _key("tunnel-user-given-a-shell", "usermod -s /bin/bash metrics-tunnel", "shell .*/bin/bash"),
     _key("tunnel-user-deleted", "userdel -f metrics-tunnel", "user metrics-tunnel is missing"),

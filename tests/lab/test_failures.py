@@ -20,10 +20,6 @@ def picky(tree: Path) -> None:
     (tree / "usr/local/bin/node_exporter").write_text(PICKY)
 
 
-def no_forwarding(tree: Path) -> None:
-    (tree / "etc/ssh/sshd_config.d/00-closed.conf").write_text("DisableForwarding yes\n")
-
-
 def listed(tree: Path) -> None:
     (tree / "etc/ssh/sshd_config.d/50-company.conf").write_text("AllowUsers root deploy\n")
 
@@ -53,7 +49,6 @@ TROUBLE = {
     "docker": layouts.EXPORTERS["docker-like"],
     "socket": layouts.EXPORTERS["socket-activated"],
     "none": layouts.none,
-    "closed": no_forwarding,
     "listed": listed,
     "nosudo": no_sudo,
     "badkey": layouts.EXPORTERS["packaged"],
@@ -122,8 +117,7 @@ FORESEEN = {
     "docker": r"docker exporter-9100: .*container.*bind it to 127.0.0.1",
     "socket": r"socket exporter-9100: .*socket.*bind it to 127.0.0.1",
     "none": r"none exporter-9100: .*nothing listens on port 9100; start the exporter",
-    "closed": r"closed authorized-key.*disableforwarding yes.*take that out",
-    "listed": r"listed authorized-key.*user metrics-tunnel out by allowusers; mend that",
+    "listed": r"listed authorized-key.*out by AllowUsers; add the line 'AllowUsers metrics-tunnel' to /etc/ssh",
     "nosysd": r"nosysd authorized-key.*a running systemd >= 247; log in",
     "nosudo": r"nosudo: cannot look at it .*sudo.*; set sudoPassword",
     "badkey": r"badkey: cannot look at it .*[Hh]ost key.*; compare the key with",
@@ -142,7 +136,6 @@ SAID = {
     "docker": FORESEEN["docker"],
     "socket": FORESEEN["socket"],
     "none": FORESEEN["none"],
-    "closed": FORESEEN["closed"],
     "listed": FORESEEN["listed"],
     "nosudo": r"sudo: .*password",
     "badkey": r"host key mismatch",
@@ -222,7 +215,7 @@ def test_a_refused_configuration_is_not_written(name: str, seen: Seen) -> None:
     assert not [line for line in left if line.startswith("/etc/prometheus")]
 
 
-_REFUSED = {"closed", "listed", "nosudo", "badkey", "full", "locked", "noshell", "badsshd", "oldsysd", "readonly"}
+_REFUSED = {"listed", "nosudo", "badkey", "full", "locked", "noshell", "badsshd", "oldsysd", "readonly"}
 
 
 @pytest.mark.parametrize("name", sorted(_REFUSED | {"nospace", "noinode"}))

@@ -37,8 +37,8 @@ _REAL = re.findall(
     touch tr true uname uniq wc xargs yes""",
 )
 _TOP = "bin|boot|dev|etc|home|lib|lib32|lib64|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var"
-_ABSOLUTE = re.compile(rf"(?<![\w.*}}\]])/(?!dev/(?:null|stdin|tcp)\b)(?={_TOP})(?=(?:{_TOP})(?!\w))")
-_LEFT = re.compile(rf"/(?!dev/(?:null|stdin|tcp)\b)(?:{'|'.join({*_TOP.split('|'), *os.listdir('/')})})(?!\w)")  # noqa: PTH208 - names
+_ABSOLUTE = re.compile(rf"(?<![\w.*}}\]])/(?!dev/(?:null|stdin|tcp|fd)\b)(?={_TOP})(?=(?:{_TOP})(?!\w))")
+_LEFT = re.compile(rf"/(?!dev/(?:null|stdin|tcp|fd)\b)(?:{'|'.join({*_TOP.split('|'), *os.listdir('/')})})(?!\w)")  # noqa: PTH208 - names
 _ORDER = ["keypair", "tunnel-watchdog", "scrape-job", "authorized-key", "ssh-tunnel", "scrape-config", "exporter"]
 _PACKED = re.compile(r'^C=\$\(base64 .*\n(.*)\nE\n\)&&eval "\$C".*\n', re.MULTILINE)
 _PREFIX = 'kill() { "$ROOT/usr/bin/kill" "$@"; }\n'
@@ -122,7 +122,11 @@ class Sandbox:
         self.write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n")
         self.write("etc/shadow", "root:*:19000::::::\nann:!:19000::::::\n")
         self.write("etc/group", "root:x:0:\nann:x:1000:\nadm:x:4:ann\n")
-        self.write("etc/ssh/sshd_config", "# Mine.\nInclude /etc/ssh/sshd_config.d/*.conf\nX11Forwarding yes\n")
+        self.write("etc/ssh/sshd_config", f"# Mine.\nInclude {root}/etc/ssh/sshd_config.d/*.conf\nX11Forwarding yes\n")
+        self.write("usr/lib/systemd/system/ssh.service", "[Service]\nExecStart=/usr/sbin/sshd -D\n")
+        self.write("fake/sshd-listens", "0.0.0.0:22\n[::]:22\n")
+        self._process(22, "sshd", b"sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups\0", "ssh.service")
+        self.write("proc/22/uid", "0\n")
         self.write("proc/1/cgroup", "0::/init.scope\n")
         # Each shell sees its own number there.
         (root / "proc/self").symlink_to("/proc/self")

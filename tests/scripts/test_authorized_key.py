@@ -19,6 +19,7 @@ DROPIN = """\
 Match User metrics-tunnel
 AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u
 AuthenticationMethods publickey
+DisableForwarding no
 AllowTcpForwarding local
 AllowStreamLocalForwarding no
 PermitOpen 127.0.0.1:9100
@@ -33,8 +34,11 @@ X11Forwarding no
 AllowAgentForwarding no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
+Banner none
 ClientAliveInterval 15
 ClientAliveCountMax 3
+ChannelTimeout *=0
+UnusedConnectionTimeout none
 Match all
 """
 
@@ -47,8 +51,8 @@ def exporters(machine: Sandbox) -> None:
 
 @in_each_shell
 def test_line_drop_in_and_user_are_these(machine: Sandbox) -> None:
-    machine.write("fake/running/ssh.service", "")
-    assert machine.apply(KEY).code == 0
+    done = machine.apply(KEY)
+    assert (done.code, done.err) == (0, "")
     assert machine.read(KEYS) == LINE
     assert machine.read(CONF) == DROPIN
     assert (machine / KEYS).stat().st_mode & 0o777 == 0o644
@@ -56,7 +60,7 @@ def test_line_drop_in_and_user_are_these(machine: Sandbox) -> None:
     fields = machine.read("etc/passwd").splitlines()[-1].split(":")
     assert ":".join(fields) == USER.format(fields[2], fields[3])
     assert machine.read("etc/shadow").splitlines()[-1].startswith("metrics-tunnel:*:")
-    assert machine.calls("reload") == ["systemctl reload ssh"]
+    assert machine.calls("reload") == ["systemctl reload ssh.service"]
     assert not machine.calls("restart")
 
 
@@ -177,8 +181,26 @@ def test_a_user_that_cannot_be_deleted_fails_the_removal_and_running_again_ends_
             "Broken\n",
             "sshd's configuration is invalid, mend it: Bad configuration option",
         ),
-        ("etc/ssh/sshd_config", "DisableForwarding yes\n", "sshd has 'disableforwarding yes'; take that out"),
-        ("etc/ssh/sshd_config", "PubkeyAuthentication no\n", "sshd has 'pubkeyauthentication no'; take that out"),
+        (
+            "etc/ssh/sshd_config.d/99.conf",
+            "PubkeyAuthentication no\n",
+            "sshd has 'PubkeyAuthentication no'; take that out",
+        ),
+        (
+            "etc/group",
+            "metrics-tunnel:x:1001:bob\n",
+            "group metrics-tunnel is there and not ours; rename it, or delete it",
+        ),
+        (
+            "etc/ssh/sshd_config.d/99.conf",
+            "PubkeyAcceptedAlgorithms rsa-sha2-512,ecdsa-sha2-nistp256\n",
+            "sshd takes no ssh-ed25519 keys; add ssh-ed25519 to PubkeyAcceptedAlgorithms there, or set tunnelPrivate",
+        ),
+        (
+            "etc/ssh/sshd_config",
+            "X11Forwarding yes\n",
+            "10-metrics-tunnel.conf; add to the top of /etc/ssh/sshd_config: Include /etc/ssh/sshd_config.d/*.conf",
+        ),
     ],
 )
 def test_what_is_not_ours_or_stands_in_the_way_is_refused_untouched_and_told_by_the_first_look(
@@ -204,40 +226,29 @@ def test_a_drop_in_that_sshd_refuses_is_taken_back_with_line_and_user(machine: S
     assert machine.state("etc") == before
 
 
-@pytest.mark.parametrize(
-    ("path", "text", "remedy"),
-    [
-        (
-            "etc/ssh/sshd_config.d/05-corp.conf",
-            "Match User *\nMaxSessions 10\nMatch all\n",
-            "overridden by /etc/ssh/sshd_config.d/05-corp.conf, which comes first; remove its Match block",
-        ),
-        (
-            "etc/ssh/sshd_config",
-            "X11Forwarding yes\n",
-            "add to the top of /etc/ssh/sshd_config: Include /etc/ssh/sshd_config.d/*.conf",
-        ),
-    ],
-)
-def test_a_drop_in_that_sshd_would_not_obey_is_taken_back_and_the_culprit_named(
-    path: str, text: str, remedy: str, machine: Sandbox
-) -> None:
-    machine.write(path, text)
-    before = machine.state("etc")
-    done = machine.apply(KEY)
-    assert done.code == 3
-    assert "MaxSessions 0," in done.err
-    assert remedy in done.err
-    assert machine.state("etc") == before
-
-
 LINE_DRIFT = [
-    (KEYS, "restrict,", "", "is missing, changed or not alone"),
-    (KEYS, "\n", f"\nssh-ed25519 {blob(LINE)} again\n", "is missing, changed or not alone"),
-    (KEYS, LINE.split()[1], "gone", "is missing, changed or not alone"),
+    (KEYS, "restrict,", "", f"the line of the key in /{KEYS} was changed"),
+    (KEYS, "permitopen=", 'permitopen="127.0.0.1:22",permitopen=', f"the line of the key in /{KEYS} was changed"),
+    (KEYS, LINE, "", f"the line of the key in /{KEYS} is missing"),
+    (KEYS, LINE, LINE + LINE, f"the line of the key in /{KEYS} stands there 2 times"),
+    (KEYS, "\n", f"\nssh-ed25519 {blob(LINE)} again\n", f"the key is not alone in /{KEYS}"),
+    (KEYS, LINE.split()[1], "gone", f"the line of the key in /{KEYS} was changed"),
+    (
+        CONF,
+        "PermitOpen 127.0.0.1:9100",
+        "PermitOpen any",
+        f"/{CONF} says 'PermitOpen any' instead of 'PermitOpen 127.0.0.1:9100'",
+    ),
+    (CONF, "MaxSessions 0\n", "", f"/{CONF} does not say 'MaxSessions 0'"),
+    (
+        CONF,
+        "MaxSessions 0\n",
+        "MaxSessions 0\n  GSSAPIAuthentication yes\n",
+        f"/{CONF} says 'GSSAPIAuthentication yes', which is not ours",
+    ),
 ]
 OTHER_DRIFT = [
-    (CONF, "MaxSessions 0", "MaxSessions 9", "10-metrics-tunnel.conf is missing or was edited"),
+    (CONF, "MaxSessions 0", "MaxSessions 9", "10-metrics-tunnel.conf says 'MaxSessions 9' instead of 'MaxSessions 0'"),
     (
         "etc/passwd",
         "/usr/sbin/nologin",
@@ -249,7 +260,7 @@ OTHER_DRIFT = [
 ]
 
 
-@pytest.mark.parametrize("hands", [*([one] for one in LINE_DRIFT), OTHER_DRIFT], ids=[*"abc", "others"])
+@pytest.mark.parametrize("hands", [*([one] for one in LINE_DRIFT), OTHER_DRIFT], ids=[*"abcdefghi", "others"])
 def test_drift_is_told_in_words_and_heals(hands: list[tuple[str, str, str, str]], machine: Sandbox) -> None:
     assert machine.apply(KEY).code == 0
     whole = machine.state("etc")
@@ -257,6 +268,7 @@ def test_drift_is_told_in_words_and_heals(hands: list[tuple[str, str, str, str]]
         machine.edit(path, old, new)
     found = machine.look(KEY, "web1")
     assert found.generation == "0a1b2c3d"
+    assert len(found.drift) == len(hands), found.drift
     for *_, says in hands:
         assert [text for text in found.drift if says in text], found.drift
     done = machine.apply(KEY, "22222222")
@@ -268,9 +280,10 @@ def test_drift_is_told_in_words_and_heals(hands: list[tuple[str, str, str, str]]
 def test_a_drop_in_that_sshd_no_longer_reads_is_drift_and_applying_names_the_remedy(machine: Sandbox) -> None:
     assert machine.apply(KEY).code == 0
     machine.edit("etc/ssh/sshd_config", "Include", "#Include")
-    drift = machine.look(KEY, "web1").drift
-    assert len(drift) == 1
-    assert drift[0].startswith("sshd does not obey /etc/ssh/sshd_config.d/10-metrics-tunnel.conf in: ")
+    found = machine.look(KEY, "web1")
+    assert len(found.drift) == 1
+    assert found.drift[0].startswith("sshd does not obey /etc/ssh/sshd_config.d/10-metrics-tunnel.conf in: ")
+    assert "add to the top of /etc/ssh/sshd_config: Include" in found.refusals[0]
     done = machine.apply(KEY, "22222222")
     assert done.code == 3
     assert "add to the top of /etc/ssh/sshd_config: Include" in done.err
@@ -286,6 +299,7 @@ def test_a_deleted_user_and_a_deleted_key_file_are_drift_and_heal(machine: Sandb
     drift = machine.look(KEY, "web1").drift
     assert [text for text in drift if "user metrics-tunnel is missing" in text]
     assert [text for text in drift if "10-metrics-tunnel.conf is missing" in text]
+    assert [text for text in drift if f"the line of the key in /{KEYS} is missing" in text]
     assert machine.apply(KEY).code == 0
     assert machine.look(KEY, "web1").drift == []
 
@@ -316,35 +330,40 @@ def test_a_line_of_somebody_else_that_is_left_alone_keeps_sshds_limits_valid(mac
     assert "\nPermitOpen none\n" in machine.read(CONF)
 
 
+COMPANY = "/etc/ssh/sshd_config.d/50-company.conf"
+
+
 @pytest.mark.parametrize(
-    ("rule", "culprit"),
+    ("rule", "says"),
     [
-        ("AllowUsers root ann", "allowusers"),
+        ("AllowUsers root ann", f"by AllowUsers; add the line 'AllowUsers metrics-tunnel' to {COMPANY}"),
         ("AllowUsers root metrics-*@10.0.0.*", ""),
-        ("AllowGroups adm", "allowgroups"),
+        ("AllowGroups adm", f"by AllowGroups; add the line 'AllowGroups metrics-tunnel' to {COMPANY}"),
         ("AllowGroups adm metrics-tunnel", ""),
-        ("DenyUsers metrics-?unnel", "denyusers"),
+        ("DenyUsers metrics-?unnel", f"by DenyUsers; take what means it out of DenyUsers in {COMPANY}"),
+        ("DenyUsers metrics-tunnel@10.0.0.*", f"by DenyUsers; take what means it out of DenyUsers in {COMPANY}"),
+        ("DenyUsers metrics-tunnel@192.168.*", ""),
         ("DenyUsers ann", ""),
     ],
 )
-@in_each_shell
 def test_lists_of_sshd_that_keep_the_tunnel_user_out_are_told_before_anything_changes(
-    rule: str, culprit: str, machine: Sandbox
+    rule: str, says: str, machine: Sandbox
 ) -> None:
-    machine.write("etc/ssh/sshd_config.d/50-company.conf", f"{rule}\n")
+    machine.write(COMPANY[1:], f"{rule}\n")
     before = machine.state()
     foreseen = machine.look(KEY, "web1").refusals
     done = machine.apply(KEY)
-    if not culprit:
+    if not says:
         assert (done.code, foreseen) == (0, [])
         return
-    assert foreseen == [f"sshd keeps user metrics-tunnel out by {culprit}; mend that"]
+    assert foreseen == [f"sshd keeps user metrics-tunnel out {says}"]
     assert foreseen[0] in done.err
     assert machine.state() == before
-    (machine / "etc/ssh/sshd_config.d/50-company.conf").unlink()
+    (machine / COMPANY[1:]).unlink()
     assert machine.apply(KEY).code == 0
-    machine.write("etc/ssh/sshd_config.d/50-company.conf", f"{rule}\n")
-    assert machine.look(KEY, "web1").drift == [f"sshd keeps user metrics-tunnel out by {culprit}"]
+    machine.write(COMPANY[1:], f"{rule}\n")
+    assert machine.look(KEY, "web1").drift == [f"sshd keeps user metrics-tunnel out {says}"]
+    assert machine.look(KEY, "web1").refusals == []
 
 
 def test_a_port_that_nobody_listens_on_is_refused_before_a_key_or_tunnel_changes(machine: Sandbox) -> None:
@@ -395,9 +414,244 @@ def test_a_comment_that_a_hand_left_in_the_key_file_keeps_nothing_there(machine:
 
 
 def test_an_sshd_that_got_its_socket_from_systemd_is_restarted_for_it_cannot_open_it_again(machine: Sandbox) -> None:
-    for unit in ("ssh.service", "ssh.socket"):
-        machine.write(f"fake/running/{unit}", "")
-    machine.write("etc/systemd/system/ssh.service", "[Service]\n")
+    machine.write("fake/running/ssh.socket", "")
     assert machine.apply(KEY).code == 0
-    assert "systemctl restart ssh" in machine.calls()
+    assert "systemctl restart ssh.service" in machine.calls()
     assert not machine.calls("reload ssh")
+
+
+# What stands before ours, and what sshd then does not obey.
+OVERRULED = [
+    ("Match User *\n  MaxSessions 10\n", "", "MaxSessions 0", "'MaxSessions 10' in its block 'Match User *'"),
+    (
+        "Match Address 10.0.0.10\nPermitTTY yes\nMatch all\n",
+        " for logins from 10.0.0.10",
+        "PermitTTY no",
+        "'PermitTTY yes' in its block 'Match Address 10.0.0.10'",
+    ),
+    ("Match LocalAddress 10.0.0.20\nPermitTTY yes\n", "", "PermitTTY no", "'PermitTTY yes' in its block 'Match Local"),
+    ("Match LocalPort 22\nPermitTTY yes\n", "", "PermitTTY no", "'PermitTTY yes' in its block 'Match LocalPort 22'"),
+    ("Match Group metrics-*\nPermitTTY yes\n", "", "PermitTTY no", "'PermitTTY yes' in its block 'Match Group"),
+    (
+        "Match Host 10.0.0.*\nDisableForwarding yes\n",
+        " for logins from 10.0.0.10",
+        "DisableForwarding no",
+        "'DisableForwarding yes' in its block 'Match Host 10.0.0.*'",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "who", "lines", "says"), OVERRULED, ids=["user", "address", "to", "port", "group", "host"]
+)
+def test_a_match_block_that_comes_first_is_named_before_anything_changes_and_as_drift(
+    text: str, who: str, lines: str, says: str, machine: Sandbox
+) -> None:
+    earlier, later = "etc/ssh/sshd_config.d/05-corp.conf", "etc/ssh/sshd_config.d/50-corp.conf"
+    machine.write(earlier, text)
+    told = f"sshd does not obey /{CONF}{who} in: {lines}; /{earlier} comes first, with {says}"
+    before = machine.state(times=True)
+    assert [refusal.startswith(told) for refusal in machine.look(KEY, "web1").refusals] == [True]
+    done = machine.apply(KEY)
+    assert done.code == 3
+    assert told in done.err
+    assert machine.state(times=True) == before
+    (machine / earlier).rename(machine / later)
+    assert machine.look(KEY, "web1").refusals == []
+    assert machine.apply(KEY).code == 0
+    (machine / later).rename(machine / earlier)
+    assert [drift.startswith(told) for drift in machine.look(KEY, "web1").drift] == [True]
+
+
+@pytest.mark.parametrize("egress", [["192.168.7.0/24"], ["10.0.0.10", "2001:db8::5"]])
+def test_sshd_is_asked_for_the_addresses_of_egress(egress: list[str], machine: Sandbox) -> None:
+    given = {"mon1": {"egress": egress}}
+    key, done = parts(servers=given)[NAME], deployed(servers=given)
+    machine.write("etc/ssh/sshd_config.d/05-corp.conf", "Match Address 192.168.7.0/24,2001:db8::5\nPermitTTY yes\n")
+    (told,) = machine.look(key, "web1", done=done).refusals
+    assert f"for logins from {'2001:db8::5' if len(egress) > 1 else '192.168.7.1'} in: PermitTTY no; " in told
+
+
+def test_where_the_servers_address_is_a_name_its_sessions_tell_it(machine: Sandbox) -> None:
+    given = {"mon1": {"connection": {"address": "mon1.example"}}}
+    key, done = parts(servers=given)[NAME], deployed(servers=given)
+    assert machine.apply(key).code == 0
+    machine.write("etc/ssh/sshd_config.d/05-corp.conf", "Match Address 10.0.0.77\nPermitTTY yes\n")
+    assert machine.look(key, "web1", done=done).drift == []
+    machine.write("proc/501/uid", machine.read("etc/passwd").splitlines()[-1].split(":")[2])
+    machine.write(
+        "fake/established",
+        '0 0 [::ffff:10.0.0.20]:22 [::ffff:10.0.0.77]:5022 users:(("sshd",pid=501,fd=4),("sshd",pid=500,fd=4))\n',
+    )
+    assert "for logins from 10.0.0.77 in: PermitTTY no; " in machine.look(key, "web1", done=done).drift[0]
+
+
+@pytest.mark.parametrize("usergroups", ["yes", "no"])
+@in_each_shell
+def test_the_user_has_a_group_of_its_own_that_goes_with_it(usergroups: str, machine: Sandbox) -> None:
+    machine.write("fake/usergroups", usergroups)
+    machine.write("etc/group", "root:x:0:\nann:x:1000:\nadm:x:4:ann\nusers:x:100:\n")
+    before = machine.state()
+    assert machine.apply(KEY).code == 0
+    assert "\nmetrics-tunnel:x:" in machine.read("etc/group")
+    assert machine.look(KEY, "web1").drift == []
+    assert machine.remove(KEY).code == 0
+    assert machine.state() == before
+    machine.write("fake/sshd-refuses-ours", "")
+    assert machine.apply(KEY).code == 3
+    assert machine.state() == before
+
+
+def test_a_user_whom_an_earlier_release_put_into_a_common_group_gets_its_own(machine: Sandbox) -> None:
+    machine.write("etc/group", "root:x:0:\nusers:x:100:\n")
+    assert machine.apply(KEY).code == 0
+    machine.write("fake/usergroups", "no")
+    machine.write("etc/group", "root:x:0:\nusers:x:100:\n")
+    passwd = machine.read("etc/passwd").splitlines()
+    fields = passwd[-1].split(":")
+    fields[3] = "100"
+    (machine / "etc/passwd").write_text("\n".join([*passwd[:-1], ":".join(fields)]) + "\n")
+    assert machine.look(KEY, "web1").drift == ["user metrics-tunnel has group users instead of one of its own"]
+    assert machine.apply(KEY, "22222222").code == 0
+    assert machine.look(KEY, "web1").drift == []
+
+
+def test_what_hinders_the_forward_is_lifted_for_our_user_and_what_an_old_sshd_does_not_know_is_left_out(
+    machine: Sandbox,
+) -> None:
+    machine.write("etc/ssh/sshd_config.d/00-company.conf", "DisableForwarding yes\nBanner /etc/issue.net\n")
+    machine.write("fake/openssh", "8.4")
+    assert machine.look(KEY, "web1").refusals == []
+    assert machine.apply(KEY).code == 0
+    assert "\nDisableForwarding no\n" in machine.read(CONF)
+    assert "Timeout" not in machine.read(CONF)
+    # The machine was brought to a newer release meanwhile.
+    (machine / "fake/openssh").unlink()
+    assert machine.look(KEY, "web1").drift == [
+        f"/{CONF} does not say 'ChannelTimeout *=0', 'UnusedConnectionTimeout none'"
+    ]
+
+
+def test_folders_of_sshds_that_are_missing_are_made_and_go_again_and_those_that_are_there_stay(
+    machine: Sandbox,
+) -> None:
+    (machine / "etc/ssh/sshd_config.d").rmdir()
+    before = machine.state()
+    assert machine.apply(KEY).code == 0
+    assert machine.look(KEY, "web1").drift == []
+    assert machine.remove(KEY).code == 0
+    assert machine.state() == before
+    for folder in ("sshd_config.d", "authorized_keys.d"):
+        (machine / "etc/ssh" / folder).mkdir()
+    before = machine.state()
+    assert machine.apply(KEY).code == 0
+    assert machine.apply(KEY, "22222222").code == 0
+    assert machine.remove(KEY).code == 0
+    assert machine.state() == before
+
+
+def test_an_include_in_a_file_that_is_included_counts(machine: Sandbox) -> None:
+    machine.write("etc/ssh/all.conf", f"Include {machine.root}/etc/ssh/sshd_config.d/*.conf\n")
+    machine.write("etc/ssh/sshd_config", f"Include {machine.root}/etc/ssh/all.conf\n")
+    assert machine.look(KEY, "web1").refusals == []
+    assert machine.apply(KEY).code == 0
+
+
+def test_a_key_of_a_type_that_sshd_takes_is_no_matter(machine: Sandbox) -> None:
+    machine.write("etc/ssh/sshd_config.d/99.conf", "PubkeyAcceptedAlgorithms rsa-sha2-512\n")
+    rsa = KEY.stdin.replace(public_key("metrics-tunnel-test-mon1-1"), "ssh-rsa AAAAB3 metrics-tunnel-test-mon1-1")
+    assert machine.run(rsa, "apply", KEY.owner, "22222222").code == 0
+    assert "sshd takes no ssh-ed25519 keys" in machine.apply(KEY).err
+
+
+def test_a_line_of_somebody_else_in_our_file_is_told_once_and_other_users_files_are_not(machine: Sandbox) -> None:
+    both: dict[str, dict[str, str]] = {"mon1": {}, "mon2": {}}
+    done = deployed(servers=both)
+    for name in (NAME, "web1-authorized-key-mon2"):
+        assert machine.apply(parts(servers=both)[name]).code == 0
+    machine.write("etc/ssh/authorized_keys.d/ann", FOREIGN)
+    found = machine.look_around("web1", done=done).values()
+    assert [notice for finding in found for notice in finding.notices] == []
+    machine.write(KEYS, "# ours\n" + (machine / KEYS).read_text() + FOREIGN)
+    found = machine.look_around("web1", done=done).values()
+    (notice,) = [notice for finding in found for notice in finding.notices]
+    assert notice.startswith(f"/{KEYS} has a line that is not ours, of 'else's': it is left alone")
+    assert not [drift for finding in found for drift in finding.drift]
+
+
+def test_sshd_is_reloaded_only_where_its_settings_change(machine: Sandbox) -> None:
+    assert machine.apply(KEY).code == 0
+    (machine / "fake/calls").unlink()
+    (machine / KEYS).write_text("")
+    assert machine.apply(KEY, "22222222").code == 0
+    assert machine.apply(parts("prod")[NAME]).code == 0
+    assert machine.remove(parts("prod")[NAME]).code == 0
+    assert not machine.calls("reload ssh")
+    machine.edit(CONF, "MaxSessions 0", "MaxSessions 1")
+    assert machine.apply(KEY, "33333333").code == 0
+    assert machine.calls("reload ssh") == ["systemctl reload ssh.service"]
+
+
+def test_a_run_that_was_killed_before_sshd_has_read_the_drop_in_leaves_that_to_the_next(machine: Sandbox) -> None:
+    before = machine.state()
+    machine.write("fake/killed-at", str(machine / CONF))
+    assert machine.apply(KEY).code == -9
+    assert not machine.calls("reload ssh")
+    (machine / "fake/killed-at").unlink()
+    assert machine.apply(KEY).code == 0
+    assert machine.calls("reload ssh") == ["systemctl reload ssh.service"]
+    assert machine.remove(KEY).code == 0
+    assert machine.state() == before
+
+
+def test_a_reload_of_which_nothing_comes_fails_and_is_undone(machine: Sandbox) -> None:
+    before = machine.state()
+    machine.write("fake/sshd-deaf", "")
+    done = machine.apply(KEY)
+    assert done.code == 3
+    assert "sshd did not read its settings anew; see: journalctl -u ssh.service" in done.err
+    assert machine.state() == before
+
+
+def test_a_listener_that_a_reload_loses_is_told_and_the_files_are_put_back(machine: Sandbox) -> None:
+    before = machine.state()
+    machine.write("etc/ssh/sshd_config.d/05-port.conf", "Port 22\nPort 2222\n")
+    machine.write("fake/sshd-listens", "0.0.0.0:22\n[::]:22\n0.0.0.0:2222\n[::]:2222\n")
+    machine.write("fake/sshd-listens-then", "0.0.0.0:22\n[::]:22\n")
+    done = machine.apply(KEY)
+    assert done.code == 3
+    assert "sshd was reloaded and no longer listens on 0.0.0.0:2222 [::]:2222; if that is your way in" in done.err
+    (machine / "etc/ssh/sshd_config.d/05-port.conf").unlink()
+    assert machine.state() == before
+
+
+def test_a_reload_that_would_close_a_port_is_refused_before_anything_changes(machine: Sandbox) -> None:
+    machine.write("fake/sshd-listens", "0.0.0.0:22\n[::]:22\n[fe80::1]%eth0:22\n0.0.0.0:2222\n")
+    machine.write("etc/ssh/sshd_config.d/05-port.conf", "Port 22\n")
+    before = machine.state(times=True)
+    says = "sshd listens on [fe80::1]:22 0.0.0.0:2222, of which its settings say nothing any more"
+    assert [text.startswith(says) for text in machine.look(KEY, "web1").refusals] == [True]
+    assert says in machine.apply(KEY).err
+    assert machine.state(times=True) == before
+    assert not machine.calls("reload ssh")
+    # A port of its command line stands in no file.
+    machine.write("proc/22/cmdline", b"sshd: /usr/sbin/sshd -D -p 22 -p 2222 [listener]\0")
+    assert machine.apply(KEY).code == 0
+
+
+def test_an_sshd_that_nobody_could_reload_is_refused(machine: Sandbox) -> None:
+    (machine / "fake/running/ssh.service").unlink()
+    says = "no ssh.service or sshd.service runs here, so sshd would not read"
+    assert [text.startswith(says) for text in machine.look(KEY, "web1").refusals] == [True]
+    assert says in machine.apply(KEY).err
+    machine.write("fake/running/ssh.socket", "")
+    assert machine.apply(KEY).code == 0
+
+
+def test_a_session_that_was_stopped_is_killed(machine: Sandbox) -> None:
+    assert machine.apply(KEY).code == 0
+    machine.write("proc/501/uid", machine.read("etc/passwd").splitlines()[-1].split(":")[2])
+    machine.write("proc/501/status", "Name:\tsshd\nPPid:\t500\n")
+    machine.write("fake/stopped", "501")
+    assert machine.remove(KEY).code == 0
+    assert machine.calls("kill")[-1] == "kill -KILL 501"

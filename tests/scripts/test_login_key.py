@@ -151,19 +151,22 @@ def test_two_stacks_share_the_file_and_the_last_one_takes_it_away(ann: Sandbox) 
 )
 def test_what_sshd_would_not_trust_is_refused_untouched_and_told_by_the_first_look(trouble: str, ann: Sandbox) -> None:
     machine = ann
-    says = "for others to write"
     match trouble:
         case "link to a folder":
             machine.write("root/.ssh/authorized_keys", "root's\n", 0o600)
             (machine / HOME / ".ssh").symlink_to(machine / "root/.ssh")
+            says = "/home/ann/.ssh is a link, through which no key is put"
         case "link to a file":
             machine.write("root/.ssh/authorized_keys", "root's\n", 0o600)
             (machine / HOME / ".ssh").mkdir(mode=0o700)
             (machine / FILE).symlink_to(machine / "root/.ssh/authorized_keys")
+            says = f"/{FILE} is a link, through which no key is put"
         case "home for all":
             (machine / HOME).chmod(0o777)
+            says = "/home/ann is for others to write (drwxrwxrwx), and sshd does not trust it; chmod go-w /home/ann"
         case "file for all":
             machine.write(FILE, OWN, 0o666)
+            says = f"/{FILE} is for others to write (-rw-rw-rw-), and sshd does not trust it; chmod go-w /{FILE}"
         case "nobody":
             machine.write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
             says = "no user ann with a home here"
@@ -181,16 +184,22 @@ def test_what_sshd_would_not_trust_is_refused_untouched_and_told_by_the_first_lo
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
-    [("restrict,", ""), (blob(LINE), "AAAA"), (OPTIONS, f"ssh-ed25519 {blob(LINE)} again\n{OPTIONS}")],
+    ("old", "new", "says"),
+    [
+        ("restrict,", "", f"the line of the key in /{FILE} was changed"),
+        (blob(LINE), "AAAA", f"the line of the key in /{FILE} was changed"),
+        (LINE, "", f"the line of the key in /{FILE} is missing"),
+        (OPTIONS, f"ssh-ed25519 {blob(LINE)} again\n{OPTIONS}", f"the key is not alone in /{FILE}: "),
+    ],
 )
-def test_a_line_that_a_hand_changed_or_doubled_is_drift_and_heals(old: str, new: str, ann: Sandbox) -> None:
+def test_a_line_that_a_hand_changed_or_doubled_is_drift_and_heals(old: str, new: str, says: str, ann: Sandbox) -> None:
     ann.write(FILE, OWN, 0o600)
     assert ann.apply(KEY).code == 0
     whole = ann.state("home")
-    ann.write(FILE, ann.read(FILE).replace(old, new), 0o600)
+    ann.edit(FILE, old, new)
+    (ann / FILE).chmod(0o600)
     found = ann.look(KEY, "web1", done=deployed(hosts=GIVEN))
-    assert [text for text in found.drift if "is missing, changed or not alone" in text], found
+    assert [text.startswith(says) for text in found.drift] == [True], found
     assert ann.apply(KEY, "22222222").code == 0
     assert ann.look(KEY, "web1", done=deployed(hosts=GIVEN)).drift == []
     assert ann.state("home") == whole
@@ -224,3 +233,86 @@ def test_a_line_that_another_hand_put_behind_ours_keeps_its_end(ann: Sandbox) ->
     ann.write(FILE, ann.read(FILE) + "ssh-ed25519 AAAA later\n", 0o600)
     assert ann.remove(KEY).code == 0
     assert ann.read(FILE) == OWN + "ssh-ed25519 AAAA later\n"
+
+
+SAYS = """#!/bin/sh
+# PAM, or whatever runs first and last, has its word.
+echo "*** ann's own ssh-ed25519 AAAA ***"
+: >"$ROOT/fake/said"
+shift 3
+"$@"
+code=$?
+printf 'bye\\n'
+exit $code
+"""
+
+
+@in_each_shell
+@pytest.mark.parametrize("own", [OWN, OWN.rstrip("\n"), None])
+def test_no_word_that_another_program_says_gets_into_the_file(own: str | None, ann: Sandbox) -> None:
+    if own:
+        ann.write(FILE, own, 0o600)
+    before = ann.state("home", "etc")
+    _programs_of_its_own(ann, "runuser", SAYS)
+    done = ann.apply(KEY)
+    assert (done.code, done.err) == (0, "")
+    assert (ann / "fake/said").exists()
+    wanted = "" if own is None else OWN
+    assert (ann / FILE).read_text().replace(str(ann.root), "") == wanted + LINE
+    assert ann.look(KEY, "web1", done=deployed(hosts=GIVEN)).drift == []
+    assert ann.remove(KEY).code == 0
+    assert ann.state("home", "etc") == before
+
+
+def _programs_of_its_own(machine: Sandbox, name: str, text: str) -> None:
+    """Give this machine another program than the others have, and note that it ran."""
+    tools = machine / "usr/bin"
+    shared = tools.resolve()
+    tools.unlink()
+    shutil.copytree(shared, tools, symlinks=True)
+    (tools / name).unlink()
+    machine.write(f"usr/bin/{name}", text, 0o755)
+    (machine / "usr/sbin").unlink()
+    (machine / "usr/sbin").symlink_to(tools)
+
+
+def test_a_file_that_cannot_be_read_is_not_written(ann: Sandbox) -> None:
+    """What would be put in its place is what was read of it."""
+    ann.write(FILE, OWN, 0o600)
+    before = ann.state("home")
+    _programs_of_its_own(ann, "cat", f'#!/bin/sh\ncase $* in *{FILE}) exit 1 ;; esac\nexec "$REAL/cat" "$@"\n')
+    done = ann.apply(KEY)
+    assert done.code == 3
+    assert f"cannot read /{FILE} as ann; see what keeps that user from it, or leave login out" in done.err
+    assert ann.state("home") == before
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("AuthorizedKeysFile .ssh/authorized_keys2", f"sshd does not read /{FILE}; name it in AuthorizedKeysFile"),
+        ("AuthorizedKeysFile none", f"sshd does not read /{FILE}; name it in AuthorizedKeysFile"),
+        ("AuthorizedKeysFile /etc/keys/%u %h/.ssh/authorized_keys", ""),
+        ("DisableForwarding yes", "sshd lets ann forward nothing; set DisableForwarding no for that user"),
+        ("AllowTcpForwarding remote", "sshd lets ann forward nothing; set AllowTcpForwarding local for that user"),
+        ("PubkeyAuthentication no", "sshd lets ann in by no key; set PubkeyAuthentication yes for that user"),
+        ("AuthenticationMethods publickey,password", "sshd wants more of ann than a key; add publickey to"),
+        ("AuthenticationMethods publickey,password publickey", ""),
+        ("PermitOpen 127.0.0.1:22", "sshd does not let ann reach 127.0.0.1:9100; add it to PermitOpen for that user"),
+        ("PermitOpen 127.0.0.1:22 *:9100", ""),
+        ("AllowUsers root", "sshd keeps user ann out by AllowUsers; add the line 'AllowUsers ann' to /etc/ssh/sshd_"),
+        ("DenyGroups adm", "sshd keeps user ann out by DenyGroups; take its groups out of DenyGroups in /etc/ssh/ssh"),
+        ("PubkeyAcceptedAlgorithms rsa-sha2-512", "sshd takes no ssh-ed25519 keys; add ssh-ed25519 to Pubkey"),
+        ("Match Address 10.0.0.10\nAllowTcpForwarding no", "sshd lets ann from 10.0.0.10 forward nothing; set"),
+    ],
+)
+def test_what_of_sshd_keeps_the_key_or_its_forward_out_is_refused_with_its_remedy(
+    text: str, says: str, ann: Sandbox
+) -> None:
+    ann.write("etc/ssh/sshd_config.d/50-company.conf", f"{text}\n")
+    before = ann.state("home", "etc")
+    done = ann.apply(KEY)
+    assert done.code == (3 if says else 0)
+    if says:
+        assert f": {says}" in done.err
+        assert ann.state("home", "etc") == before

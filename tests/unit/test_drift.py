@@ -121,6 +121,10 @@ def test_all_parts_of_a_machine_that_cannot_be_asked_find_nothing(
         ),
         (OSError('exit 142: Please login as the user "debian" rather than the user "root".'), "give that user as this"),
         (OSError("exit 1: sudo: a password is required"), "set sudoPassword, or allow the user NOPASSWD"),
+        (
+            OSError("exit 1: sudo: sorry, you must have a tty to run sudo"),
+            "add to sudoers there: Defaults:root !requiretty, or set offline",
+        ),
         (asyncssh.PermissionDenied("no"), "check user and key"),
         (asyncssh.HostKeyNotVerifiable("no"), "compare the key with /etc/ssh/ssh_host_ed25519_key.pub"),
     ],
