@@ -117,14 +117,13 @@ def _remedy(error: Exception, machine: Machine) -> str:
         return "compare the key with /etc/ssh/ssh_host_ed25519_key.pub there, and change hostKey if it is right"
     if isinstance(error, asyncssh.PermissionDenied):
         return "check user and key with ssh"
-    if "login as the user" in str(error):
+    remedies = {
         # The root of a cloud's image.
-        return "give that user as this machine's user, or as ssh.user"
-    if "must have a tty" in str(error):
+        "login as the user": "give that user as this machine's user, or as ssh.user",
         # No password helps there, and Pulumi's command has no terminal.
-        return f"add to sudoers there: Defaults:{machine.connection.get('user', 'root')} !requiretty"
-    if "sudo:" in str(error):
-        return "set sudoPassword, or allow the user NOPASSWD"
-    if str(error).startswith("exit "):
-        return "check with ssh what the user's login shell does"
-    return "check address, port and firewall with ssh"
+        "must have a tty": f"add to sudoers there: Defaults:{machine.connection.get('user', 'root')} !requiretty",
+        "sudo:": "set sudoPassword, or allow the user NOPASSWD",
+        "exit ": "check with ssh what the user's login shell does",
+    }
+    found = (remedy for said, remedy in remedies.items() if said in str(error))
+    return next(found, "check address, port and firewall with ssh")
