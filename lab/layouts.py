@@ -100,6 +100,13 @@ def none(tree: Path) -> None:
     (tree / _WANTS / _PACKAGED).unlink()
 
 
+def no_user_groups(tree: Path) -> None:
+    """Put new users into the group `users`, as /etc/login.defs can say."""
+    file = tree / "etc/login.defs"
+    text = file.read_text()
+    file.write_text(text.replace("USERGROUPS_ENAB yes", "USERGROUPS_ENAB no"))
+
+
 def busybox_shell(tree: Path) -> None:
     """Give it busybox as `/bin/sh`."""
     (tree / "bin/sh").unlink()

@@ -56,6 +56,7 @@ DRIFTS = [
         f"sed -i 's/MaxSessions 0/MaxSessions 10/' {DROPIN}; {_RELOAD_SSH}",
         f"{DROPIN} says 'MaxSessions 10' instead of 'MaxSessions 0'",
     ),
+    _key("folder-of-the-key-file-open-to-all", f"chmod 777 {KEYS.rpartition('/')[0]}", "mode and owner 777 root"),
     _key("tunnel-user-given-a-shell", "usermod -s /bin/bash metrics-tunnel", "shell .*/bin/bash"),
     _key("tunnel-user-deleted", "userdel -f metrics-tunnel", "user metrics-tunnel is missing"),
     _exporter(
@@ -93,6 +94,13 @@ DRIFTS = [
     ),
     Drift("private-key-deleted", "mon1", "rm /etc/metrics-tunnel/keys/*-1", "mon1-keypair", "is missing"),
     Drift("private-key-readable-by-all", "mon1", "chmod 644 /etc/metrics-tunnel/keys/*-1", "mon1-keypair", "mode.*644"),
+    Drift(
+        "folder-of-the-private-keys-open-to-all",
+        "mon1",
+        "chmod 777 /etc/metrics-tunnel/keys",
+        "mon1-keypair",
+        "mode and owner 777 root instead of 700 root",
+    ),
     _tunnel("pinned-host-key-edited", "echo x >>/etc/metrics-tunnel/known_hosts/web1", "known_hosts/web1 was edited"),
     _job("job-block-removed", _WITHOUT_BLOCK, "block is missing"),
     _job("job-block-edited", f"sed -i s/sample_limit:.*/sample_limit:\\ 7/ {PROMETHEUS}", "block .* edited"),

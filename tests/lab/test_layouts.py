@@ -25,6 +25,7 @@ class Seen:
     twice: dict[str, Picture] = field(default_factory=dict)
     after: dict[str, Picture] = field(default_factory=dict)
     scraped: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
     second: Run | None = None
 
 
@@ -38,9 +39,11 @@ def seen(lab: Lab, project: Project) -> Seen:
     pairs = []
     for number, (server, exporter) in enumerate(zip(layouts.SERVERS, SERVED, strict=True)):
         found.names |= {server: f"mon{number}", exporter: f"web{number}"}
+        # Each setting of login.defs on every other server: it must not show.
+        groups = [layouts.no_user_groups] if number % 2 else []
         pairs.append(
             (
-                lab.add(f"mon{number}", layouts.SERVERS[server], layouts.none),
+                lab.add(f"mon{number}", layouts.SERVERS[server], layouts.none, *groups),
                 lab.add(f"web{number}", layouts.EXPORTERS[exporter]),
             )
         )
@@ -56,6 +59,7 @@ def seen(lab: Lab, project: Project) -> Seen:
     found.second = project.up()
     found.twice = {name: picture.times(host) for name, host in lab.hosts.items()}
     found.scraped = {web.name: mon.scraped(web.name) for mon, web in pairs}
+    found.groups = {mon.name: mon.run("id -Gn metrics-tunnel-ssh").strip() for mon, _ in pairs}
     project.destroy()
     found.after = _pictures(lab.hosts)
     return found
@@ -90,3 +94,8 @@ def test_the_key_of_a_login_user_stands_in_that_users_file_alone(layout: str, se
     changed = {line.split(":")[0] for line in picture.difference(seen.before[name], seen.during[name])}
     assert file in changed
     assert not [path for path in changed if path.startswith("/etc/ssh") or path == "/etc/passwd"]
+
+
+@pytest.mark.parametrize("layout", layouts.SERVERS)
+def test_a_servers_user_has_a_group_of_its_own_whatever_the_machines_default_is(layout: str, seen: Seen) -> None:
+    assert seen.groups[seen.names[layout]] == "metrics-tunnel-ssh"
