@@ -74,5 +74,7 @@ class MonitoredHost(pulumi.ComponentResource):
         )
         carries = self._make(tunnel, [line, server.watchdog])
         labels = self.args.get("labels", {})
-        config = scrape_config(server.machine, self.machine, labels, targets, server.interval, many=many)
+        config = scrape_config(
+            server.machine, self.machine, labels, targets, server.interval, server.timeout, many=many
+        )
         return [self._make(config, [carries, server.job])]

@@ -3,13 +3,18 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
+
+import pulumi
 
 from . import rules
 from .machine import Machine
 from .part import Part
+from .scrape_job import job_name
 
 _READY_SECONDS = 40
+"""What Prometheus takes at most to see a target file, beside the interval and the time-out of a scrape."""
+# Go's JSON writes these letters so.
+_ESCAPED = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
 
 
 @dataclass(frozen=True)
@@ -21,23 +26,22 @@ class Target:
     path: str = "/metrics"
 
 
-def desired(host: str, labels: Mapping[str, str], targets: Sequence[Target]) -> dict[str, str]:
-    """Return the target file (JSON, one group a target) and the queries that prove it, URL-encoded."""
-    groups = [
-        {
-            "targets": [target.listen],
-            "labels": {**labels, "instance": host, "job": target.job, "__metrics_path__": target.path},
-        }
-        for target in targets
-    ]
-    queries = [quote(_up({"instance": host, "job": target.job, **labels}), safe="={},") for target in targets]
-    return {"TARGETS": json.dumps(groups, separators=(",", ":"), sort_keys=True), "QUERIES": " ".join(queries)}
+def desired(stack: str, host: str, labels: Mapping[str, str], targets: Sequence[Target]) -> dict[str, str]:
+    """Return the target file (JSON, one group a target) and, a line a target, how Prometheus' API tells of it."""
+    groups = []
+    listed = []
+    for target in targets:
+        own = {**labels, "instance": host, "job": target.job}
+        groups.append({"targets": [target.listen], "labels": {**own, "__metrics_path__": target.path}})
+        place = {"scrapePool": job_name(stack), "scrapeUrl": f"http://{target.listen}{target.path}"}
+        listed.append(f'"labels":{_as_go(own)},{_as_go(place)[1:-1]}')
+    file = json.dumps(groups, separators=(",", ":"), sort_keys=True)
+    return {"TARGETS": file, "LISTED": "\n".join(listed)}
 
 
-def _up(labels: Mapping[str, str]) -> str:
-    """Return the query for a target's last samples under just these labels. PromQL's strings are written as JSON's."""
-    matchers = ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels.items())
-    return f"up{{{matchers}}}[5m]"
+def _as_go(values: Mapping[str, str]) -> str:
+    """Return JSON as Prometheus writes it: sorted, no blanks, letters of all languages as they are."""
+    return json.dumps(values, separators=(",", ":"), sort_keys=True, ensure_ascii=False).translate(_ESCAPED)
 
 
 def scrape_config(
@@ -46,14 +50,15 @@ def scrape_config(
     labels: Mapping[str, str],
     targets: Sequence[Target],
     interval: str,
+    timeout: str,
     *,
     many: bool,
 ) -> Part:
     """Describe the target file of `host` on `server`, whose Prometheus scrapes at `interval`, a duration."""
-    # The first scrape comes within one interval.
-    wait = _READY_SECONDS + rules.milliseconds(interval) // 1000
+    # The first scrape begins within one interval.
+    wait = _READY_SECONDS + -(-(rules.milliseconds(interval) + rules.milliseconds(timeout)) // 1000)
     values = {
-        **desired(host.name, labels, targets),
+        **desired(pulumi.get_stack(), host.name, labels, targets),
         "HOST": host.name,
         "WAIT": str(wait),
     }

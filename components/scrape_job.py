@@ -19,7 +19,10 @@ _JOB = """\
   label_limit: 64
   label_value_length_limit: 4096
   file_sd_configs:
-    - files: [{targets}/*.json]"""
+    - files: [{targets}/*.json]
+      refresh_interval: {refresh}"""
+_REFRESH = "10s"
+"""Prometheus hears of a changed target file at once; where it cannot (no inotify watch left), it looks this often."""
 
 
 def job_name(stack: str) -> str:
@@ -35,7 +38,7 @@ def targets_folder(stack: str) -> str:
 def desired(stack: str, interval: str, timeout: str, samples: int = SAMPLES) -> dict[str, str]:
     """Return the block's items for `scrape_configs`, not indented, and what it is called."""
     job, targets = job_name(stack), targets_folder(stack)
-    block = _JOB.format(job=job, interval=interval, timeout=timeout, samples=samples, targets=targets)
+    block = _JOB.format(job=job, interval=interval, timeout=timeout, samples=samples, targets=targets, refresh=_REFRESH)
     return {"JOB": job, "BLOCK": block}
 
 

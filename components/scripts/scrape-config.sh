@@ -1,6 +1,6 @@
 #!/bin/sh
-# On a server: a host's target file. Waits until Prometheus reports the target up.
-# Values: HOST, TARGETS (JSON), QUERIES (URL-encoded up{...}[5m] ...), WAIT (seconds).
+# On a server: a host's target file. Waits until Prometheus reports all of its targets up.
+# Values: HOST, TARGETS (JSON), LISTED (a line a target: how Prometheus' API tells of it), WAIT (seconds).
 
 # The scrape job, which comes before, has found Prometheus already.
 preflight() { paths; }
@@ -19,25 +19,68 @@ change() {
 
 prove() {
   flock -u 9
-  for Q in $QUERIES; do
-    poll $WAIT up || fail "Prometheus does not report $HOST up in $WAIT s; see the targets on $URL: $(last_error)"
-  done
+  deadline=$(($(date +%s) + WAIT))
+  poll "$WAIT" all_up ||
+    fail "Prometheus does not report $HOST up in $WAIT s; see the targets on $URL: $reason"
 }
 
-# What Prometheus says of the scrapes of this file's targets, escaped as in JSON.
-last_error() { http_get "$URL/api/v1/targets?state=active" | sed 's/{"disc/\n&/g' | grep "$F" | sed 's/.*"lastError":"\(.*\)","lastScrape":.*/\1/' | grep . | tail -n 1; }
+# Whether Prometheus has scraped every target of the file since that was written, as its own list of targets says, which
+# there is in agent mode too; else sets reason. A slow answer must not make the wait longer than WAIT.
+all_up() {
+  [ "$(date +%s)" -lt "$deadline" ] || hopeless=1
+  list=$(http_get "$URL/api/v1/targets?state=active" | sed 's/{"discoveredLabels":/\n&/g')
+  verdicts=$(printf '%s\n' "$LISTED" | while IFS= read -r line; do verdict "$line"; done)
+  reason=$(printf '%s\n' "$verdicts" | grep -vx up | head -n 1)
+  # Each of them has to say so: what says nothing is not up.
+  [ "$verdicts" = "$(printf '%s\n' "$LISTED" | sed 's/.*/up/')" ]
+}
 
-# Whether the newest sample, "time,value" of all that the labels were, is of after START and says 1. A target that is down
-# while its tunnel carries is health; the exporter's own part comes next.
-up() {
-  W=$(http_get "$URL/api/v1/query?query=$Q" | grep -o '\[[0-9.]*,"[01]"\]' | tr -d '[]"' | sort -n | tail -n 1)
-  T=${W%%[.,]*}
-  [ "${T:-0}" -ge "$START" ] || return
-  case $W in
-  *,1) ;;
-  *,0) journalctl -qo cat -u metrics-tunnel-$HOST --since -10s | grep -q 'connect failed: Connection refused' ;;
-  *) false ;;
-  esac
+# Prints "up", or what keeps a target from being up.
+verdict() { # ITS LINE OF LISTED
+  target=$(printf '%s\n' "$list" | grep -F "\"__meta_filepath\":\"$F\"" | grep -F -e "$1" || :)
+  if [ -z "$target" ]; then
+    why_not_listed
+    return
+  fi
+  # Of a text within a value each quotation mark has a backslash before it.
+  health=$(printf '%s\n' "$target" | sed 's/.*"health":"\([a-z]*\)".*/\1/')
+  error=$(printf '%s\n' "$target" | sed 's/.*"lastError":"\(.*\)","lastScrape":.*/\1/')
+  scraped=$(printf '%s\n' "$target" | sed 's/.*"lastScrape":"\([^"]*\)".*/\1/')
+  if [ "$(date -d "$scraped" +%s 2>/dev/null || echo 0)" -lt "$START" ] || [ "$health" = unknown ]; then
+    echo "it has not scraped it since${error:+ ($error)}"
+  elif [ "$health" = up ] || is_health "$error" "$1"; then
+    echo up
+  else
+    echo "${error:-it calls it $health}"
+  fi
+}
+
+why_not_listed() {
+  url="$URL/api/v1/targets?state=active"
+  unit=$(cat "$STORE/scrape-job-$STACK/unit" 2>/dev/null || :)
+  if ! printf '%s' "$list" | grep -q '"activeTargets":'; then
+    answer=$(http_answer "$url" 6 | tr -d '\r' | sed -n '1p;s/.*"error":"\(.*\)"}.*/\1/p' | tail -n 1)
+    echo "its list of targets is not to be had: ${answer:-no answer}"
+  elif [ -n "$unit" ] && journalctl -b -qo cat -u "$unit" | grep -q 'Error adding file watch'; then
+    echo "it does not know the target yet, and cannot watch its file, so that it looks every 10 s at best;" \
+      "raise fs.inotify.max_user_watches and max_user_instances (sysctl), and restart $unit"
+  else
+    echo "it does not know the target yet; see: journalctl -u ${unit:-prometheus}"
+  fi
+}
+
+# A target that is down while its tunnel carries is health; the exporter's own part comes next. Prometheus saw its
+# connection end without an answer, and of one of ours the far side says that nobody takes it there.
+is_health() { # ERROR ITS LINE OF LISTED
+  case $1 in *EOF | *"connection reset by peer") ;; *) return 1 ;; esac
+  place=${2##*\"http://}
+  refused_before=$(refusals)
+  [ -z "$(http_answer "http://${place%\"}" 6)" ] && [ "$(refusals)" -gt "$refused_before" ]
+}
+
+refusals() {
+  journalctl -b -qo cat "_PID=$(shows "metrics-tunnel-$HOST.service" MainPID)" |
+    grep -c '^channel [0-9]*: open failed: connect failed: Connection refused' || :
 }
 
 record() { manifest $F; }

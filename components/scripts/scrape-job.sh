@@ -71,7 +71,8 @@ preflight() {
   valid "$CONFIG" || refuse_invalid
   BLOCK=$(known_block)
   placed "$CONFIG"
-  fits
+  too_many=$(blinded)
+  [ -z "$too_many" ] || fail "$too_many"
 }
 
 # The one that lies beside Prometheus is not run from there: whoever may write to that folder is perhaps not root.
@@ -126,8 +127,8 @@ placed() { # FILE
 
 as_a_list() { echo "write scrape_configs: alone on its line, and each job below it as - job_name: ..."; }
 
-# Refuses a limit that would blind a target which is up.
-fits() {
+# Prints what a new limit would blind of the targets that are up.
+blinded() {
   limit_now=$(block | sample_limit)
   limit=$(echo "$BLOCK" | sample_limit)
   [ "${limit_now:-0}" -gt "$limit" ] 2>/dev/null || return 0
@@ -135,7 +136,7 @@ fits() {
   query="scrape_samples_post_metric_relabeling%7Binstance=~%22${instances%???}%22%7D%3E$limit+and+up==1"
   too_many=$(http_get "$URL/api/v1/query?query=$query" | sed 's/{"metric/\n&/g' |
     sed -n 's/.*"instance":"\([^"]*\)".*,"\([0-9]*\)"\].*/\1 brings \2/p' | paste -sd ,)
-  [ -z "$too_many" ] || fail "$too_many samples, more than $limit; raise scrape.sampleLimit"
+  [ -z "$too_many" ] || echo "$too_many samples, more than $limit; raise scrape.sampleLimit"
 }
 
 sample_limit() { sed -n 's/.*sample_limit: //p'; }
@@ -161,23 +162,78 @@ candidate() { # placed|removed
 # Puts the candidate in place, which promtool must like, and waits until Prometheus has read it.
 swap() {
   valid "$CANDIDATE" || fail "promtool refuses our change: $complaint"
+  if ! cmp -s "$CONFIG.mt-old" "$CONFIG"; then
+    keep_others_edit
+    fail "$CONFIG was changed by somebody else meanwhile; run again"
+  fi
+  SWAPPED=$(checksum "$CANDIDATE")
   cmp -s "$CANDIDATE" "$CONFIG" || mv -f "$CANDIDATE" "$CONFIG" ||
     fail "cannot replace $CONFIG; if it is a mount of its own, mount its folder instead"
   label "$CONFIG"
+  reload
+  poll 30 loaded || refuse_not_loaded
+}
+
+checksum() { sha256sum <"$1"; } # FILE
+
+# The copy of before is not put back over what somebody else has written since.
+keep_others_edit() {
+  UNDO=' '
+  M=
+  rm -f "$CONFIG.mt-old" "$CONFIG.mt-new"
+}
+
+# Sets reloaded_before, when Prometheus last read its configuration and took it.
+reload() {
+  reloaded_before=$(last_reload)
   START=$(date +%s)
-  kill -HUP $PID
-  poll 30 loaded || fail "Prometheus did not load $CONFIG; see: journalctl -u $UNIT"
+  kill -HUP "$PID"
+}
+
+last_reload() {
+  http_get "$URL/metrics" 3 | sed -n 's/^prometheus_config_last_reload_success_timestamp_seconds //p'
+}
+
+# Whether Prometheus has read its configuration since we told it to: it says when, and that is another time than before.
+reloaded() {
+  reloaded_now=$(last_reload)
+  [ -n "$reloaded_now" ] && [ "$reloaded_now" != "$reloaded_before" ]
 }
 
 loaded() {
-  http_get "$URL/metrics" |
-    awk -v s="$START" '/^prometheus_config_last_reload_success_t/{f=$2>=s}END{exit !f}' &&
-    case $(block):$(running_job) in :?* | ?*:) false ;; esac
+  reloaded || return 1
+  case $(block):$(running_job) in :?* | ?*:) false ;; esac
 }
 
+refuse_not_loaded() {
+  if reloaded; then
+    why="it read a configuration in which our change is not; does it read this file?"
+  else
+    why=$(journalctl -u "$UNIT" -qo cat --since "@$START" | sed -n 's/.* err="\(.*\)".*/\1/p' | tail -n 1)
+  fi
+  if [ "$(checksum "$CONFIG")" != "$SWAPPED" ]; then
+    keep_others_edit
+    OTHERS=yes
+  fi
+  fail "Prometheus did not load $CONFIG${why:+ ($why)}; see: journalctl -u $UNIT"
+}
+
+# Without inotify Prometheus' discovery ends before it has read one target file; it says so in its journal alone.
+prove() {
+  poll 5 watches ||
+    fail "Prometheus cannot watch its target files: $(id -un "$(stat -c %u "/proc/$PID")") has no inotify instance left;" \
+      "raise fs.inotify.max_user_instances (sysctl), and restart $UNIT"
+}
+
+watches() { [ -n "$(find "/proc/$PID/fd" -lname '*inotify*' 2>/dev/null)" ]; }
+
 undo() {
-  [ -d $RECEIPT ] || leave
-  [ -z "${PID-}" ] || kill -HUP $PID
+  [ -d "$RECEIPT" ] || leave
+  [ -n "${SWAPPED-}" ] || return 0
+  reload
+  flock -u 9
+  poll 30 reloaded || lost="Prometheus did not load $CONFIG; see: journalctl -u $UNIT"
+  [ -z "${OTHERS-}" ] || lost="$CONFIG stays as somebody else has changed it meanwhile; run again"
 }
 
 # The job as Prometheus runs it, from its API.
@@ -374,6 +430,7 @@ edited() { # removed|placed|twice|shown
 record() {
   keep url "$URL"
   keep config "$CONFIG"
+  keep unit "$UNIT"
   keep block "$(block)"
   keep running "$(running_job)"
 }
@@ -411,4 +468,17 @@ check() {
   configuration=$(http_get "$(kept url)/api/v1/status/config")
   [ -z "$configuration" ] || [ "$(printf '%s\n' "$configuration" | job_in)" = "$(kept running)" ] ||
     echo "Prometheus runs without the job $JOB as it was loaded"
+}
+
+# Prometheus scrapes whatever a file in its folder names.
+notices() {
+  folder=/etc/metrics-tunnel/targets/$STACK
+  ours=$(sed -n 's/^[0-9a-f]\{64\}  //p' "$STORE"/scrape-config-*/manifest 2>/dev/null)
+  find "$folder" -maxdepth 1 -name '*.json' 2>/dev/null | grep -vxF -e "$ours" | sort | while IFS= read -r file; do
+    echo "$file is no target file of ours, and Prometheus scrapes what it names; it is left alone, delete it if nobody needs it"
+  done
+  CONFIG=$(kept config)
+  URL=$(kept url)
+  too_many=$(blinded 2>/dev/null)
+  [ -z "$too_many" ] || echo "\`pulumi up\` would refuse: $too_many"
 }

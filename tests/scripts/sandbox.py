@@ -171,6 +171,8 @@ class Sandbox:
         os.utime(self.write("fake/loaded", config), (1, 1))
         self.write("fake/up", "1\n")
         self._process(777, "prometheus", b"/usr/bin/prometheus\0", "prometheus.service")
+        (self / "proc/777/fd").mkdir()
+        (self / "proc/777/fd/7").symlink_to("anon_inode:inotify")
 
     def add_exporter(self, name: str = "prometheus-node-exporter", port: int = 9100) -> None:
         """Start an exporter as Debian packages it."""

@@ -48,6 +48,7 @@ scrape_configs:
     label_value_length_limit: 4096
     file_sd_configs:
       - files: [/etc/metrics-tunnel/targets/test/*.json]
+        refresh_interval: 10s
   # END metrics-tunnel-test
   - job_name: node   # local
     static_configs:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import asyncssh
 import yaml
@@ -157,7 +157,7 @@ class _Part:
             "body_size_limit": "32MB",
             "label_limit": 64,
             "label_value_length_limit": 4096,
-            "file_sd_configs": [{"files": ["/etc/metrics-tunnel/targets/test/*.json"]}],
+            "file_sd_configs": [{"files": ["/etc/metrics-tunnel/targets/test/*.json"], "refresh_interval": "10s"}],
         }
         assert values["JOB"] == "metrics-tunnel-test"
         assert values["CONFIG"] == (self.server.get("configFile") or "")
@@ -227,14 +227,11 @@ class _Part:
             for one in self.exporters
         ]
         assert values["TARGETS"].isascii()
-        queries = values["QUERIES"].split(" ")
-        for query, one in zip(queries, self.exporters, strict=True):
-            found = re.fullmatch(r"up\{(.*)\}\[5m\]", unquote(query, errors="strict"), re.DOTALL)
-            assert found
-            matchers = _MATCHER.findall(found[1])
-            assert ",".join(f"{name}={value}" for name, value in matchers) == found[1]
-            wanted = {"instance": self.host_name, "job": one["job"], **labels}
-            assert {name: json.loads(value) for name, value in matchers} == wanted
+        for line, one in zip(values["LISTED"].split("\n"), self.exporters, strict=True):
+            told = json.loads(f"{{{line}}}")
+            assert list(told) == ["labels", "scrapePool", "scrapeUrl"]
+            assert told["labels"] == labels | {"instance": self.host_name, "job": one["job"]}
+            assert told["scrapeUrl"] == f"http://{one['listen']}{one['path']}"
 
     def exporter(self, values: Mapping[str, str]) -> None:
         (one,) = [one for one in self.exporters if str(one["port"]) == values["PORT"]]

@@ -43,7 +43,8 @@ BLOCK = """\
   label_limit: 64
   label_value_length_limit: 4096
   file_sd_configs:
-    - files: [/etc/metrics-tunnel/targets/prod/*.json]"""
+    - files: [/etc/metrics-tunnel/targets/prod/*.json]
+      refresh_interval: 10s"""
 WRAPPER = (
     "f=web.listen-address;s=;for a;do shift;case $$s:$$a in x:*)s=;; :-$$f|:--$$f)s=x;; :-$$f=*|:--$$f=*);; "
     '*)set -- "$$@" "$$a";;esac;done;exec "$$@" --$$f=127.0.0.1:9187'
@@ -100,22 +101,28 @@ def test_a_job_reads_the_stacks_own_folder_and_bounds_what_a_target_may_say() ->
 
 def test_a_hosts_targets_are_json_with_the_hosts_name_as_instance() -> None:
     targets = [Target("node", "127.77.0.1:19100"), Target("db", "127.77.0.1:19187", "/m")]
-    wanted = scrape_config.desired("web1", {"env": "prod"}, targets)
+    wanted = scrape_config.desired("prod", "web1", {"env": "prod"}, targets)
     assert wanted["TARGETS"] == (
         '[{"labels":{"__metrics_path__":"/metrics","env":"prod","instance":"web1","job":"node"},'
         '"targets":["127.77.0.1:19100"]},'
         '{"labels":{"__metrics_path__":"/m","env":"prod","instance":"web1","job":"db"},'
         '"targets":["127.77.0.1:19187"]}]'
     )
-    assert wanted["QUERIES"].split() == [
-        "up{instance=%22web1%22,job=%22node%22,env=%22prod%22}%5B5m%5D",
-        "up{instance=%22web1%22,job=%22db%22,env=%22prod%22}%5B5m%5D",
+    assert wanted["LISTED"].split("\n") == [
+        f'"labels":{{"env":"prod","instance":"web1","job":"{job}"}},'
+        f'"scrapePool":"metrics-tunnel-prod","scrapeUrl":"http://127.77.0.1:{place}"'
+        for job, place in (("node", "19100/metrics"), ("db", "19187/m"))
     ]
+
+
+def test_a_targets_labels_are_written_as_prometheus_writes_them() -> None:
+    wanted = scrape_config.desired("prod", "web1", {"Z": 'a"\\é<&>'}, [Target("node", "127.77.0.1:1")])
+    assert wanted["LISTED"].startswith(r""""labels":{"Z":"a\"\\é\u003c\u0026\u003e","instance":"web1","job":"node"},""")
 
 
 def test_a_hosts_labels_cannot_take_the_place_of_its_instance_job_or_path() -> None:
     labels = {"instance": "x", "job": "x", "__metrics_path__": "x"}
-    wanted = scrape_config.desired("web1", labels, [Target("node", "127.77.0.1:19100")])
+    wanted = scrape_config.desired("prod", "web1", labels, [Target("node", "127.77.0.1:19100")])
     assert json.loads(wanted["TARGETS"])[0]["labels"] == {
         "instance": "web1",
         "job": "node",
