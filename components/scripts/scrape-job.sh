@@ -473,7 +473,7 @@ check() {
 # Prometheus scrapes whatever a file in its folder names.
 notices() {
   folder=/etc/metrics-tunnel/targets/$STACK
-  ours=$(sed -n 's/^[0-9a-f]\{64\}  //p' "$STORE"/scrape-config-*/manifest 2>/dev/null)
+  ours=$(sed -n 's/^[0-9a-f]\{64\}  //p' "$STORE"/scrape-config-*/manifest 2>/dev/null || :)
   find "$folder" -maxdepth 1 -name '*.json' 2>/dev/null | grep -vxF -e "$ours" | sort | while IFS= read -r file; do
     echo "$file is no target file of ours, and Prometheus scrapes what it names; it is left alone, delete it if nobody needs it"
   done

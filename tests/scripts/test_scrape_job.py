@@ -464,3 +464,63 @@ def test_an_old_prometheus_is_not_told_what_it_does_not_know(machine: Sandbox) -
     assert machine.look(JOB, "mon1") == Finding("0a1b2c3d")
     assert machine.remove(JOB).code == 0
     assert machine.read(CONFIG) == PROMETHEUS.decode()
+
+
+@pytest.mark.parametrize("moment", ["before our change", "while Prometheus loads"])
+def test_what_somebody_else_writes_meanwhile_is_kept(moment: str, machine: Sandbox) -> None:
+    machine.add_prometheus()
+    early = moment == "before our change"
+    machine.write("fake/reload-fails", "")
+    machine.write("fake/edit-at-check" if early else "fake/edit-at-reload", "# and this\n")
+    done = machine.apply(JOB)
+    assert done.code == 3
+    text = machine.read(CONFIG)
+    assert text.endswith("# and this\n")
+    if early:
+        assert "prometheus.yml was changed by somebody else meanwhile; run again" in done.err
+        assert text == PROMETHEUS.decode() + "# and this\n"
+    else:
+        assert "prometheus.yml stays as somebody else has changed it meanwhile; run again" in done.err
+        assert "state is restored" not in done.err
+    for path in ("fake/reload-fails", "fake/edit-at-check", "fake/edit-at-reload"):
+        (machine / path).unlink(missing_ok=True)
+    assert machine.apply(JOB).code == 0
+    assert machine.remove(JOB).code == 0
+    assert machine.read(CONFIG) == PROMETHEUS.decode() + "# and this\n"
+
+
+def test_a_prometheus_that_cannot_watch_its_target_files_is_told_with_the_remedy(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    before = machine.state("etc")
+    (machine / "proc/777/fd/7").unlink()
+    done = machine.apply(JOB)
+    assert done.code == 3
+    assert "has no inotify instance left; raise fs.inotify.max_user_instances (sysctl), and restart" in done.err
+    assert "its old state is restored" in done.err
+    assert machine.state("etc") == before
+
+
+def test_a_target_file_of_somebody_else_is_told_and_left_alone(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    for name in ("mon1-scrape-job", "web1-scrape-config"):
+        assert machine.apply(parts()[name]).code == 0
+    assert machine.look(JOB, "mon1") == Finding("0a1b2c3d")
+    machine.write("etc/metrics-tunnel/targets/test/mine.json", "[]")
+    machine.write("etc/metrics-tunnel/targets/test/note", "")
+    found = machine.look(JOB, "mon1")
+    assert (found.drift, len(found.notices)) == ([], 1)
+    assert found.notices[0].startswith("/etc/metrics-tunnel/targets/test/mine.json is no target file of ours")
+
+
+def test_a_limit_that_would_blind_a_target_is_told_where_nothing_drifted(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    many = {"mon1": {"sample_limit": 50000}}
+    assert machine.apply(parts(servers=many)["mon1-scrape-job"]).code == 0
+    machine.write(
+        "fake/samples", '{"data":{"result":[{"metric":{"instance":"web1","job":"node"},"value":[1.5,"20311"]}]}}'
+    )
+    found = machine.look(JOB, "mon1")
+    assert found.drift == []
+    assert found.notices == [
+        "`pulumi up` would refuse: web1 brings 20311 samples, more than 15000; raise scrape.sampleLimit"
+    ]
