@@ -28,12 +28,15 @@ prove() {
 # there is in agent mode too; else sets reason. A slow answer must not make the wait longer than WAIT.
 all_up() {
   [ "$(date +%s)" -lt "$deadline" ] || hopeless=1
-  list=$(http_get "$URL/api/v1/targets?state=active" | sed 's/{"discoveredLabels":/\n&/g')
-  verdicts=$(printf '%s\n' "$LISTED" | while IFS= read -r line; do verdict "$line"; done)
+  list=$(http_get "$URL/api/v1/targets?state=active" | sed 's/{"discoveredLabels":/\n&/g' | as_letters)
+  verdicts=$(printf '%s\n' "$LISTED" | as_letters | while IFS= read -r line; do verdict "$line"; done)
   reason=$(printf '%s\n' "$verdicts" | grep -vx up | head -n 1)
   # Each of them has to say so: what says nothing is not up.
   [ "$verdicts" = "$(printf '%s\n' "$LISTED" | sed 's/.*/up/')" ]
 }
+
+# Prometheus before 2.53 or so writes three letters as numbers, a later one does not.
+as_letters() { sed 's/\\u003c/</g;s/\\u003e/>/g;s/\\u0026/\&/g'; }
 
 # Prints "up", or what keeps a target from being up.
 verdict() { # ITS LINE OF LISTED
