@@ -100,6 +100,9 @@ class ExporterArgs(TypedDict, total=False):
     """Its job label; the exporter's name where it is left out."""
     path: str
     """Its metrics path, /metrics where it is left out."""
+    manage: bool
+    """False: its own settings have bound it to loopback, as those of a container or of a program that knows no
+    `--web.listen-address`; nothing is changed there, and a wider listener is refused. True where it is left out."""
     listen: str
     """The loopback `address:port` on the servers that Prometheus scrapes; derived where it is left out."""
 

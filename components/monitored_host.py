@@ -6,6 +6,7 @@ from typing import Any
 
 import pulumi
 
+from . import proof
 from .args import MonitoredHostArgs
 from .authorized_key import authorized_key
 from .exporter import exporter
@@ -48,8 +49,12 @@ class MonitoredHost(pulumi.ComponentResource):
         scraped: list[pulumi.Resource] = []
         for server in servers:
             scraped += self._scrape(server, many=len(servers) > 1)
+        seconds = proof.scrape_seconds(server.timeout for server in servers)
         for key, one in self.exporters.items():
-            self._make(exporter(self.machine, key, one["port"], one["path"], one["unit"]), scraped)
+            part = exporter(
+                self.machine, key, one["port"], one["path"], one["unit"], seconds, manage=one.get("manage", True)
+            )
+            self._make(part, scraped)
         self.register_outputs({})
 
     def _make(self, part: Part, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
@@ -70,7 +75,14 @@ class MonitoredHost(pulumi.ComponentResource):
         if self.abandoned:
             return []
         tunnel = ssh_tunnel(
-            server.machine, self.machine, server.key, public_key, forwards, login or TUNNEL_USER, many=many
+            server.machine,
+            self.machine,
+            server.key,
+            public_key,
+            forwards,
+            login or TUNNEL_USER,
+            server.timeout,
+            many=many,
         )
         carries = self._make(tunnel, [line, server.watchdog])
         labels = self.args.get("labels", {})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from . import rules
+from . import proof, rules
 from .machine import Machine
 from .part import Part
 
@@ -79,11 +79,16 @@ def ssh_tunnel(
     public_key: pulumi.Input[str],
     forwards: Sequence[Forward],
     login: str,
+    timeout: str,
     *,
     many: bool,
 ) -> Part:
-    """Describe the tunnel from `server` to `login` on `host`. `key` is the private key's path on the server."""
+    """Describe the tunnel from `server` to `login` on `host`. `key` is the private key's path on the server.
+
+    Its proof gives each scrape the `timeout` that the server's Prometheus gives it.
+    """
     stack = pulumi.get_stack()
+    seconds = proof.scrape_seconds([timeout])
     wanted = pulumi.Output.all(host.connection["address"], public_key, host.connection.get("host_key", "")).apply(
         lambda v: desired(
             stack,
@@ -99,6 +104,7 @@ def ssh_tunnel(
     values = {
         "HOST": host.name,
         "LISTENS": " ".join(forward.listen + forward.path for forward in forwards),
+        "SCRAPE_SECONDS": str(seconds),
     }
     return Part(
         name=f"{host.name}-ssh-tunnel" + (f"-{server.name}" if many else ""),
@@ -108,4 +114,5 @@ def ssh_tunnel(
         values=values,
         late={name: wanted[name] for name in ("UNIT_FILE", "HOST_KEY")},
         offline=host.offline,
+        wait=proof.longest(seconds, len(forwards)),
     )

@@ -80,6 +80,7 @@ class Exporter(_Model):
     unit: str | None = None
     job: str | None = None
     path: str = "/metrics"
+    manage: bool = True
     listen: str | None = None
 
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # On a server: the hardened unit that carries a host's scrapes. Proves itself by a real scrape.
-# Values: HOST, HOST_KEY (type and key), UNIT_FILE (text, without the host key and its sandbox), LISTENS (address:port/path ...).
+# Values: HOST, HOST_KEY (type and key), UNIT_FILE (text, without the host key and its sandbox), LISTENS (address:port/path ...), SCRAPE_SECONDS
+# (that one scrape may take).
 
 paths() {
   UNIT=metrics-tunnel-$HOST.service
@@ -52,7 +53,7 @@ prove() {
 carries() {
   process=$(shows $UNIT MainPID)
   refused_before=$(refusals)
-  metrics_from "http://$place" 6 && return 0
+  metrics_from "http://$place" "$SCRAPE_SECONDS" && return 0
   case $answer in closes*) ;; *) return 1 ;; esac
   # While ssh still logs in, a Banner may say the same words.
   [ "$process" = "${connected_to-}" ] && [ "$(refusals)" -gt "$refused_before" ] && return 0

@@ -60,7 +60,7 @@ HOSTS: list[tuple[dict[str, Any], str]] = [
         ),
         (
             {"exporters": {"node": {"zzz": 1, "port": 9100}}},
-            "exporters.node.zzz: is not known here; use one of port, unit, job, path, listen",
+            "exporters.node.zzz: is not known here; use one of port, unit, job, path, manage, listen",
         ),
         ({"connection": {"address": ...}}, "connection.address: is missing; add it"),
         ({"connection": {"address": None}}, "connection.address: is missing; add it"),

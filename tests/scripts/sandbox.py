@@ -187,7 +187,7 @@ class Sandbox:
         self.write(
             f"fake/on-start/{unit}",
             "place='*'\n"
-            f"! cat \"$own.d\"/*.conf 2>/dev/null | grep -q '=127.0.0.1:{port}' || place=127.0.0.1\n"
+            f"! cat \"$own.d\"/*.conf 2>/dev/null | grep -q '=127.0.0.1:{port};' || place=127.0.0.1\n"
             f'sed -i "{listener}" "$ROOT/fake/listeners"\n'
             f'echo "$place:{port} {port} {name}" >>"$ROOT/fake/listeners"\n',
         )
@@ -229,6 +229,7 @@ class Sandbox:
         self.write(f"proc/{pid}/cmdline", command)
         self.write(f"proc/{pid}/cgroup", f"0::/system.slice/{unit}\n")
         self.write(f"proc/{pid}/uid", "110\n")
+        self.write(f"proc/{pid}/exe", "ELF web.listen-address\n", 0o755)
         (self / f"proc/{pid}/cwd").symlink_to(self.root)
         self.write(f"proc/{pid}/status", "Name:\tx\nPPid:\t1\n")
         self.write(f"fake/running/{unit}", "")
@@ -337,6 +338,7 @@ def refuse_outside(text: str, root: Path) -> None:
     assert len(re.findall(r"\bPATH=(?!\"\$PATH\" )", text)) == 1, "PATH is set twice"
     bare = re.sub(re.escape(str(root)) + r"[\w/.@%+-]*", "", text)
     bare = re.sub(r"^ExecStart=\$\w+/bin/sh ", "ExecStart=", bare, flags=re.MULTILINE)  # a unit's text, run by nobody
+    bare = re.sub(r"\$main_process/[\w/]+", "", bare)  # below /proc, which is the sandbox's
     left = _LEFT.search(bare)
     assert left is None, f"a path outside of the sandbox remains: {bare[max(0, left.start() - 40) : left.end() + 40]}"
 

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from components.drift import Finding
 from tests.mocked import exporter
 from tests.scripts.sandbox import SHELLS, Sandbox, deployed, in_each_shell, parts
 
@@ -18,7 +19,8 @@ DROPIN = f"etc/systemd/system/{SERVICE}.d/zz-metrics-tunnel.conf"
 
 
 def command(machine: Sandbox) -> str:
-    found = re.findall(r"^ExecStart=(.+)$", machine.read(DROPIN), re.MULTILINE)
+    """Return the drop-in's command as systemd reads it: a backslash at the end of a line is a space."""
+    found = re.findall(r"^ExecStart=(.+)$", machine.read(DROPIN).replace("\\\n", " "), re.MULTILINE)
     assert len(found) == 1
     return str(found[0])
 
@@ -50,20 +52,142 @@ def test_the_exporter_listens_on_loopback_alone_and_again_everywhere_when_it_is_
     assert machine.state() == before
 
 
+OURS = "--web.listen-address=127.0.0.1:9100"
+
+
 @pytest.mark.parametrize("shell", SHELLS)
-def test_what_the_unit_starts_loses_its_listen_flags_and_nothing_else(shell: str, machine: Sandbox) -> None:
+def test_what_the_unit_starts_has_our_place_for_this_ports_and_everything_else_as_it_was(
+    shell: str, machine: Sandbox
+) -> None:
     machine.add_exporter()
     assert machine.apply(NODE).code == 0
     given: list[tuple[list[str], list[str]]] = [
-        ([], []),
-        (["--web.listen-address=:9100"], []),
-        (["--web.listen-address", "0.0.0.0:9100", "--x"], ["--x"]),
-        (["-web.listen-address", ":1", "-web.listen-address=:2", "--web.listen-address=[::]:3"], []),
-        (["--web.telemetry-path=/m", "--web.listen-address=:9100", "--a b"], ["--web.telemetry-path=/m", "--a b"]),
-        (["--collector.x=^(a|b)$", "it's", '"q"', ""], ["--collector.x=^(a|b)$", "it's", '"q"', ""]),
+        ([], [OURS]),
+        (["--web.listen-address=:9100"], [OURS]),
+        (["--web.listen-address", "0.0.0.0:9100", "--x"], [OURS, "--x"]),
+        (["-web.listen-address", ":9100", "-web.listen-address=1:9100", "--web.listen-address=[::]:9100"], [OURS]),
+        (
+            ["--web.telemetry-path=/m", "--web.listen-address=:9100", "--a b"],
+            ["--web.telemetry-path=/m", OURS, "--a b"],
+        ),
+        (["--collector.x=^(a|b)$", "it's", '"q"', "", "*"], ["--collector.x=^(a|b)$", "it's", '"q"', "", "*", OURS]),
+        (["--web.listen-address=:9100", "--web.listen-address=1:9199"], [OURS, "--web.listen-address=1:9199"]),
+        (
+            ["--web.listen-address", ":9199", "--web.listen-address", ":9100", "-x"],
+            ["--web.listen-address", ":9199", OURS, "-x"],
+        ),
+        (["--push=x:9100", "--web.listen-address"], ["--push=x:9100", "--web.listen-address", OURS]),
     ]
-    for arguments, kept in given:
-        assert started(command(machine), shell, arguments) == [*kept, "--web.listen-address=127.0.0.1:9100"]
+    for arguments, expected in given:
+        assert started(command(machine), shell, arguments) == expected
+
+
+@in_each_shell
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# the old way\n#ExecStart=/bin/x \\\n#  --y \\\nExecStart=/usr/bin/prometheus-node-exporter --a\n",
+        "   ExecStart = /usr/bin/prometheus-node-exporter --a\n",
+        "ExecStart=/usr/bin/prometheus-node-exporter \\\n ; not this\n  --a\r\n",
+        "ExecStart=/bin/no\nExecStart=\nExecStart=/usr/bin/prometheus-node-exporter --a\n[Install]\nExecStart=/no\n",
+        "Environment=X=\\\\\nExecStart=/usr/bin/prometheus-node-exporter --a\n",
+    ],
+)
+def test_a_unit_is_read_as_systemd_reads_it(text: str, machine: Sandbox) -> None:
+    machine.add_exporter()
+    machine.write(UNIT, f"[Unit]\nExecStart=/bin/no\n[Service]\n{text}")
+    before = machine.state()
+    done = machine.apply(NODE)
+    assert (done.code, done.err) == (0, "")
+    assert started(command(machine), "dash", []) == ["--a", OURS]
+    assert machine.remove(NODE).code == 0
+    assert machine.state() == before
+
+
+BY_HAND = "; bind it to 127.0.0.1:9100 by its own settings, and set manage: false for this exporter"
+
+
+@in_each_shell
+@pytest.mark.parametrize(
+    ("text", "listeners", "says"),
+    [
+        ("/usr/bin/x", "*:9100 9100 x\n", f"/usr/bin/x of {SERVICE} does not know --web.listen-address"),
+        ("/bin/sh -c 'exec x'", "*:9100 9100 x\n", f"unit {SERVICE} has its command behind a shell of its own (-c)"),
+        ("/usr/bin/env A=1 bash -ec 'x'", "*:9100 9100 x\n", "behind a shell of its own (-c)"),
+        ("/bin/a\nExecStart=/bin/b", "*:9100 9100 x\n", f"unit {SERVICE} has several commands in ExecStart"),
+        ("/bin/a ; /bin/b", "*:9100 9100 x\n", f"unit {SERVICE} has several commands in ExecStart"),
+        (
+            "/usr/bin/x",
+            "10.0.0.1:9100 8000 front\n127.0.0.1:9100 9100 node\n",
+            f"port 9100 has several owners: front (front.service) on 10.0.0.1:9100, node ({SERVICE}) on 127.0.0.1:9100",
+        ),
+    ],
+)
+def test_what_would_not_take_the_flag_is_refused_untouched_with_the_remedy(
+    text: str, listeners: str, says: str, machine: Sandbox
+) -> None:
+    machine.add_exporter()
+    machine.write(UNIT, f"[Service]\nExecStart={text}\n")
+    machine.write("proc/9100/exe", "ELF\n", 0o755)
+    machine.write("proc/8000/cgroup", "0::/system.slice/front.service\n")
+    machine.write("fake/listeners", listeners)
+    before = machine.state(times=True)
+    (refusal,) = machine.look(NODE, "web1").refusals
+    assert says in refusal
+    assert refusal.endswith(BY_HAND) or "give each a port of its own" in refusal
+    done = machine.apply(NODE)
+    assert done.code == 3
+    assert says in done.err
+    assert machine.state(times=True) == before
+    assert not machine.calls("restart")
+
+
+@in_each_shell
+def test_what_is_bound_by_hand_is_looked_at_alone(machine: Sandbox) -> None:
+    hosts = {"web1": {"exporters": {"node": exporter(manage=False)}}}
+    unmanaged, done = parts(hosts=hosts)[NAME], deployed(hosts=hosts)
+    assert "nothing listens on 127.0.0.1:9100; start the exporter there" in machine.apply(unmanaged).err
+    machine.write("fake/listeners", "*:9100 1 docker-proxy\n")
+    before = machine.state("etc", "usr/lib")
+    says = "port 9100 is open on *:9100, and manage: false changes nothing; bind it to loopback (a container: docker -p"
+    assert says in machine.apply(unmanaged).err
+    assert [one for one in machine.look(unmanaged, "web1", done=done).refusals if says in one]
+    machine.write("fake/listeners", "127.0.0.1:9100 1 docker-proxy\n")
+    assert (machine.apply(unmanaged).code, machine.state("etc", "usr/lib")) == (0, before)
+    assert machine.look(unmanaged, "web1", done=done) == Finding("0a1b2c3d")
+    machine.write("fake/listeners", "0.0.0.0:9100 1 docker-proxy\n")
+    found = machine.look(unmanaged, "web1", done=done)
+    assert found.drift == [
+        "exporter listens on 0.0.0.0:9100, and manage: false leaves it to you to bind it to loopback"
+    ]
+    assert len(found.refusals) == 1
+    machine.write("fake/listeners", "")
+    assert machine.look(unmanaged, "web1", done=done).notices == [
+        "nothing listens on 127.0.0.1:9100, so its target is down"
+    ]
+    assert machine.apply(unmanaged, "22222222").code == 0
+    assert machine.remove(unmanaged).code == 0
+    assert machine.state("etc", "usr/lib") == before
+    assert not machine.calls("restart")
+
+
+def test_our_drop_in_goes_where_others_bind_the_exporter_from_now_on_unless_it_would_open(machine: Sandbox) -> None:
+    unmanaged = parts(hosts={"web1": {"exporters": {"node": exporter(manage=False)}}})[NAME]
+    machine.add_exporter()
+    assert machine.apply(NODE).code == 0
+    closed = machine.files()
+    done = machine.apply(unmanaged, "22222222")
+    assert done.code == 3
+    assert (
+        "without our drop-in the exporter listens on *:9100; bind it to 127.0.0.1:9100 by its own settings" in done.err
+    )
+    assert "its old state is restored" in done.err
+    assert machine.files() == closed
+    assert machine.read("fake/listeners").startswith("127.0.0.1:9100 ")
+    start = machine.read(f"fake/on-start/{SERVICE}")
+    machine.write(f"fake/on-start/{SERVICE}", start.replace("place='*'", "place=127.0.0.1"))
+    assert machine.apply(unmanaged, "22222222").code == 0
+    assert not (machine / DROPIN).exists()
 
 
 @pytest.mark.parametrize("prefix", ["-", "+", "!", "!!", "-+"])
@@ -114,7 +238,7 @@ def test_a_unit_made_by_hand_in_etc_is_never_edited(machine: Sandbox) -> None:
             "[Service]\nType=oneshot\n",
             f"unit {SERVICE} (loaded) has no ExecStart; unmask it",
         ),
-        (UNIT, "[Service]\nExecStart=@/usr/bin/x y\n", "has an ExecStart with @ or :, which is not served"),
+        (UNIT, "[Service]\nExecStart=@/usr/bin/x y\n", "has an ExecStart with @ or : or |, which is not served"),
         (UNIT, "[Service]\nExecStart=/usr/bin/x --web.systemd-socket\n", FOREIGN),
     ],
 )

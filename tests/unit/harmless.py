@@ -237,8 +237,8 @@ class _Part:
         (one,) = [one for one in self.exporters if str(one["port"]) == values["PORT"]]
         assert values["METRICS"] == one["path"]
         assert values["SERVICE"] == one.get("unit", "")
-        assert values["WRAPPER"].endswith(f'exec "$$@" --$$f=127.0.0.1:{one["port"]}')
-        assert "\n" not in values["WRAPPER"]
+        assert values["MANAGE"] == ("yes" if one.get("manage", True) else "no")
+        assert values["SCRAPE_SECONDS"].isdecimal()
 
 
 def _address(written: str) -> str:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from components import authorized_key, exporter, keypair, scrape_config, scrape_job, ssh_tunnel
+from components import authorized_key, exporter, keypair, proof, scrape_config, scrape_job, ssh_tunnel
 from components.scrape_config import Target
 from components.ssh_tunnel import Forward
 
@@ -45,10 +45,6 @@ BLOCK = """\
   file_sd_configs:
     - files: [/etc/metrics-tunnel/targets/prod/*.json]
       refresh_interval: 10s"""
-WRAPPER = (
-    "f=web.listen-address;s=;for a;do shift;case $$s:$$a in x:*)s=;; :-$$f|:--$$f)s=x;; :-$$f=*|:--$$f=*);; "
-    '*)set -- "$$@" "$$a";;esac;done;exec "$$@" --$$f=127.0.0.1:9187'
-)
 
 
 def test_a_key_is_named_by_stack_server_and_rotation() -> None:
@@ -130,10 +126,14 @@ def test_a_hosts_labels_cannot_take_the_place_of_its_instance_job_or_path() -> N
     }
 
 
-def test_an_exporter_is_wrapped_by_this_script() -> None:
-    assert exporter.desired(9187, "/m", "x.service") == {
+def test_an_exporter_is_this_and_a_scrape_of_it_may_take_what_the_most_patient_server_gives_it() -> None:
+    assert exporter.desired(9187, "/m", "x.service", 20, manage=False) == {
         "PORT": "9187",
         "METRICS": "/m",
         "SERVICE": "x.service",
-        "WRAPPER": WRAPPER,
+        "MANAGE": "no",
+        "SCRAPE_SECONDS": "20",
     }
+    assert proof.scrape_seconds(["5s", "20s", "10500ms"]) == 20
+    assert proof.scrape_seconds(["10500ms"]) == 11
+    assert proof.scrape_seconds(["1s"]) == 6

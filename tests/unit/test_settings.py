@@ -259,7 +259,7 @@ def hosts(**given: dict[str, Any]) -> dict[str, Any]:
         ),
         (
             hosts(a={"exporters": {"x": {"port": 1, "zzz": 1}}}),
-            "hosts.a.exporters.x.zzz: is not known here; use one of port, unit, job, path, listen",
+            "hosts.a.exporters.x.zzz: is not known here; use one of port, unit, job, path, manage, listen",
         ),
         ({"scrape": {"zzz": 1}}, "scrape.zzz: is not known here; use one of job, interval, timeout, sampleLimit"),
         (
