@@ -23,6 +23,11 @@ preflight() {
   sshd_is_valid
   [ -n "$(sshd_unit)" ] || by_socket ||
     fail "no ssh.service or sshd.service runs here, so sshd would not read $CONF; let systemd start sshd"
+  case " $(running_sshd)" in
+  *' -f /etc/ssh/sshd_config '*) ;;
+  *' -f '*) fail "sshd runs with a file of its own (-f, as in /etc/default/ssh), and would not read $CONF; take -f out there" ;;
+  esac
+  refuse_shut_out
   wanted=$(dropin)
   refuse_disobeyed
   if [ "$(cat $CONF 2>/dev/null)" != "$wanted" ]; then
@@ -207,6 +212,7 @@ own_user() {
     [ -n "$(user_drift)" ] || return 0
     getent group $LOGIN >/dev/null || groupadd -r $LOGIN
     usermod -g $LOGIN -s /usr/sbin/nologin -d /nonexistent -p '*' -G '' $LOGIN
+    chage -M -1 -I -1 -E -1 $LOGIN
     return
   fi
   group="-g $LOGIN"
@@ -216,6 +222,8 @@ own_user() {
   fi
   made_user=1
   useradd -r -M $group -s /usr/sbin/nologin -d /nonexistent -p '*' -c "$GECOS" $LOGIN
+  # Hardened defaults let the passwords of all users expire, and with it their keys.
+  chage -M -1 -I -1 -E -1 $LOGIN
 }
 
 # Writes the drop-in, and first that sshd has to read it: a run that is killed before it did leaves that to the next.
@@ -292,18 +300,6 @@ $LINE" in
       esac
     done
   } | grep -o '127\.0\.0\.1:[0-9]*' | sort -u | grep . || echo none
-}
-
-# The unit that sshd runs in.
-sshd_unit() {
-  for unit in ssh.service sshd.service; do
-    if systemctl is-active -q $unit; then
-      echo $unit
-      return
-    fi
-  done
-  process=$(ss -Hltnp | sed -n 's/.*"sshd",pid=\([0-9]*\).*/\1/p' | head -n 1)
-  [ -z "$process" ] || unit_of $process
 }
 
 # One that a socket starts for each login reads its settings each time.
@@ -451,6 +447,7 @@ check() {
     echo "sshd's configuration is invalid, mend it: $complaint"
     return
   fi
+  shut_out
   wanted=$(dropin)
   dropin_drift
   # What was edited is told already.
@@ -473,6 +470,8 @@ user_drift() {
   [ "$home_and_shell" = /nonexistent:/usr/sbin/nologin ] ||
     echo "user $LOGIN has another shell or home: $home_and_shell"
   [ "$(getent shadow $LOGIN | cut -d: -f2)" = '*' ] || echo "user $LOGIN has a password or is locked"
+  ages=$(getent shadow $LOGIN | cut -d: -f5,7,8)
+  case $ages in :: | 99999:: | -1:-1:-1) ;; *) echo "user $LOGIN expires, or its password does: chage -l $LOGIN" ;; esac
   [ "$(id -gn $LOGIN)" = $LOGIN ] || echo "user $LOGIN has group $(id -gn $LOGIN) instead of one of its own"
   others=$(id -Gn $LOGIN | tr ' ' '\n' | grep -vx -e $LOGIN -e $(id -gn $LOGIN) | tr '\n' ' ')
   [ -z "$others" ] || echo "user $LOGIN is in the groups ${others% }"

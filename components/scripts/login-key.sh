@@ -31,6 +31,7 @@ what_keeps_out() {
   for path in "$home" "$home/.ssh" "$keys_file"; do
     untrusted "$path"
   done
+  shut_out
   if complaint=$(sshd -t 2>&1); then
     for origin in $(printf '%s\n' 127.0.0.1 ${FROM-} | origins); do
       settings=$(effective $origin)
