@@ -115,7 +115,7 @@ def _read(host: Host, path: str) -> bytes:
 @pytest.mark.parametrize("name", ["fish", "bash", "dash"])
 def test_the_target_file_is_what_was_meant_and_prometheus_has_its_labels(lab: Lab, project: Project, name: str) -> None:
     target = _target(project, name)
-    wanted = scrape_config.desired(name, LABELS, [target])["TARGETS"]
+    wanted = scrape_config.desired(STACK, name, LABELS, [target])["TARGETS"]
     assert _read(lab.hosts["mon1"], f"/etc/metrics-tunnel/targets/{STACK}/{name}.json") == f"{wanted}\n".encode()
     answer = json.loads(lab.hosts["mon1"].get(9090, "/api/v1/targets?state=active").partition("\n\n")[2])
     labels = [one["labels"] for one in answer["data"]["activeTargets"] if one["labels"]["instance"] == name]
