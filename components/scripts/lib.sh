@@ -220,11 +220,10 @@ finish() { # CODE where it is a signal, which may come while another is handled
     }; then
       lost=
       put_back
-      # Of a first apply nothing is kept.
-      rm -f $RECEIPT/.new
-      rmdir $RECEIPT/owners 2>/dev/null && rm -r $RECEIPT
-      # It may let the lock go, to wait for what it has started.
+      forget_first_apply
+      # It may let the lock go, to wait for what it has started, and note what it takes away.
       undo
+      forget_first_apply
       SAID="$SAID; $(outcome)"
     fi
     printf '%s\n' "$MACHINE $PART: $SAID" >&2
@@ -233,6 +232,14 @@ finish() { # CODE where it is a signal, which may come while another is handled
   rmdir "$STORE" 2>/dev/null
   drop_lock
   exit $E
+}
+
+# Of a first apply that failed nothing is kept.
+forget_first_apply() {
+  rm -f "$RECEIPT/.new"
+  if rmdir "$RECEIPT/owners" 2>/dev/null; then
+    rm -r "$RECEIPT"
+  fi
 }
 
 # Puts the files back that this apply has changed. Sets not_back, those that could not be: their copies stay.
