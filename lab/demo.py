@@ -25,7 +25,7 @@ def up(folder: Path = FOLDER) -> None:
     """Make the lab, apply the stack, and show scrapes, closed ports, a drift and its repair."""
     if (folder / "lab.json").exists():
         raise LabError(f"a demo is there already ({folder}); take it away with: make demo-down")
-    print("This demo boots three Debian hosts here (systemd-nspawn) and runs the real Pulumi on them.\n")
+    print("This demo boots three Debian hosts here (systemd-nspawn) and runs the real Pulumi on them.")
     lab = Lab(folder)
     server = lab.add(SERVER, layouts.SERVERS["comments"])
     hosts = [lab.add(name, layouts.EXPORTERS[layout]) for name, layout in EXPORTERS.items()]
