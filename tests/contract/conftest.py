@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.contract.resource import Resource
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals() -> None:
+    """Let signals end what is started here, as they do on a terminal: nohup and shells' background ignore two."""
+    for one, usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+        if signal.getsignal(one) == signal.SIG_IGN:
+            signal.signal(one, usual)
 
 
 @pytest.fixture(scope="session")
