@@ -376,7 +376,8 @@ undo() {
   fi
   take_folders
   if [ -n "${has_read-}" ]; then
-    (reload_sshd)
+    # Where nothing of ours is left it has nothing to read, and the next drop-in is a new one.
+    (reload_sshd) || [ -e $CONF ] || rm -f $TO_READ
   elif [ -z "${was_to_read-}" ]; then
     rm -f $TO_READ
   fi
@@ -516,7 +517,11 @@ dropin_drift() {
 notices() {
   paths
   [ "$(receipts | head -n 1)" = $RECEIPT ] || return 0
-  grep -sv -e '^[[:space:]]*#' -e '^[[:space:]]*$' -e '^restrict,.* metrics-tunnel-[^ ]*$' $KEYS | while IFS= read -r line; do
+  # Our own key in a line that is not ours is drift.
+  key=$(kept line)
+  key=${key% *}
+  grep -sv -e '^[[:space:]]*#' -e '^[[:space:]]*$' -e '^restrict,.* metrics-tunnel-[^ ]*$' $KEYS |
+    grep -vF -- "${key##* }" | while IFS= read -r line; do
     echo "$KEYS has a line that is not ours, of '$(printf %s "${line##* }" | tr -cd '[:print:]' | cut -c 1-60)': it is left alone, and keeps file, user and drop-in there; take it out if nobody needs it"
   done
 }

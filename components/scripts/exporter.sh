@@ -241,8 +241,11 @@ change() {
     return 0
   fi
   case $(shows "$UNIT" ActiveState) in active | activating | reloading) ran_before=yes ;; esac
-  # First what tells a removal of the folder, should nothing come into it.
+  # First what tells a removal of the folder, should nothing come into it, and where it was before the first time.
   keep unit "$UNIT"
+  if [ -z "$closed_before" ] && [ -z "$(kept places)" ]; then
+    keep places "$places_before"
+  fi
   mkdir -p "${DROPIN%/*}"
   CHANGED=
   put "$DROPIN" "$(dropin)"
@@ -320,8 +323,6 @@ record() {
   fi
   keep asked "$(systemctl cat "$UNIT" | asked)"
   keep command "$COMMAND"
-  # Where it was before the first time.
-  [ -n "$closed_before" ] || keep places "$places_before"
   manifest "$DROPIN"
 }
 

@@ -66,7 +66,11 @@ children_of() { # PROCESS
   grep -lx "PPid:.$1" /proc/[0-9]*/status 2>/dev/null | sed 's/\/status$//'
 }
 
-record() { manifest $F; }
+record() {
+  manifest $F
+  # Of a removal that was ended.
+  rm -f "$RECEIPT/group"
+}
 
 places() {
   paths

@@ -507,7 +507,7 @@ def test_a_user_whom_an_earlier_release_put_into_a_common_group_gets_its_own(mac
     assert machine.apply(KEY).code == 0
     machine.write("fake/usergroups", "no")
     machine.write("etc/group", "root:x:0:\nusers:x:100:\n")
-    passwd = machine.read("etc/passwd").splitlines()
+    passwd = (machine / "etc/passwd").read_text().splitlines()
     fields = passwd[-1].split(":")
     fields[3] = "100"
     (machine / "etc/passwd").write_text("\n".join([*passwd[:-1], ":".join(fields)]) + "\n")
