@@ -123,7 +123,8 @@ own_command() {
 
 # Sets COMMAND.
 find_command() {
-  COMMAND=$(systemctl cat "$UNIT" | own_command)
+  # It warns where a file was changed that systemd has not read yet.
+  COMMAND=$(systemctl cat "$UNIT" 2>/dev/null | own_command)
   case $(without_prefix "$COMMAND") in
   '') fail "unit $UNIT ($(shows "$UNIT" LoadState)) has no ExecStart; unmask it, or give the exporter's unit" ;;
   *'
@@ -296,17 +297,28 @@ prove() {
     # It was there when it came under our eyes: health, not drift.
     return 0
   fi
-  poll 15 answers || {
-    [ -n "$UNIT" ] || fail "the exporter on 127.0.0.1:$PORT $answer; see: curl http://127.0.0.1:$PORT$METRICS"
-    fail "exporter did not come back on 127.0.0.1:$PORT, which $answer; see: journalctl -u $UNIT"
-  }
+  answer=
+  poll 15 answers && return 0
   still_open=$(open_places | paste -sd ' ')
-  [ -z "$still_open" ] || [ "$MANAGE" != no ] ||
+  if [ -n "$still_open" ] && [ "$MANAGE" = no ]; then
     fail "without our drop-in the exporter listens on $still_open; bind it to 127.0.0.1:$PORT by its own settings first"
-  [ -z "$still_open" ] || fail "exporter still listens on $still_open; see what overrides ours: systemctl cat $UNIT"
+  elif [ -n "$still_open" ]; then
+    fail "exporter still listens on $still_open; see what overrides ours: systemctl cat $UNIT"
+  elif [ -z "$UNIT" ]; then
+    fail "the exporter on 127.0.0.1:$PORT $answer; see: curl http://127.0.0.1:$PORT$METRICS"
+  elif [ "$answer" = metrics ]; then
+    fail "port $PORT is no longer $UNIT's alone: $(only_unit); see: journalctl -u $UNIT"
+  else
+    fail "exporter did not come back on 127.0.0.1:$PORT, which $answer; see: journalctl -u $UNIT"
+  fi
 }
 
-answers() { metrics_from "http://127.0.0.1:$PORT$METRICS" "$SCRAPE_SECONDS"; }
+# On loopback alone, and by the unit itself: what answers there may be another program, or what it was before, as it ends.
+answers() {
+  metrics_from "http://127.0.0.1:$PORT$METRICS" "$SCRAPE_SECONDS" || return 1
+  [ -z "$(open_places)" ] || return 1
+  case $UNIT:$(only_unit) in :* | *: | "$UNIT:$UNIT") ;; *) return 1 ;; esac
+}
 
 # Reads `systemctl cat`; prints the listen flags that the unit's environment files ask for. The drop-in overrules them.
 asked() {
@@ -321,7 +333,14 @@ record() {
     rm -f "$RECEIPT/manifest" "$RECEIPT/command" "$RECEIPT/asked" "$RECEIPT/places"
     return 0
   fi
-  keep asked "$(systemctl cat "$UNIT" | asked)"
+  now_asked=$(systemctl cat "$UNIT" 2>/dev/null | asked)
+  # Where it was before the first time, which holds for what it was started with then.
+  if [ ! -e "$RECEIPT/command" ] && [ -z "$closed_before" ]; then
+    keep places "$places_before"
+  elif [ "$(kept command)" != "$COMMAND" ] || [ "$(kept asked)" != "$now_asked" ]; then
+    rm -f "$RECEIPT/places"
+  fi
+  keep asked "$now_asked"
   keep command "$COMMAND"
   manifest "$DROPIN"
 }
@@ -359,8 +378,9 @@ restore() {
     away "$DROPIN"
     rmdir "${DROPIN%/*}" 2>/dev/null || :
     systemctl daemon-reload
-    case $(shows "$UNIT" ActiveState) in
-    active | activating | reloading)
+    case $(shows "$UNIT" LoadState):$(shows "$UNIT" ActiveState) in
+    not-found:*) ;;
+    *:active | *:activating | *:reloading)
       start_again "$UNIT" || fail "$UNIT does not start; see: journalctl -u $UNIT"
       answer_before=metrics
       [ -z "$places_before" ] || poll 15 as_before ||

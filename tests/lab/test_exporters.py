@@ -27,9 +27,35 @@ case $* in
 esac
 {broken}
 """
+# perl is in every Debian.
+_SAYS = """exec perl -MIO::Socket::INET -e '
+$server = IO::Socket::INET->new(Listen => 5, LocalAddr => "127.0.0.1:9100", ReuseAddr => 1) or die $!;
+while ($client = $server->accept) {{ {then} close $client }}'
+"""
+_READ = "while (<$client>) {{ last if /^\\r?\\n$/ }} "
+
+
+def _answers(answer: str) -> str:
+    return _SAYS.format(then=_READ.format() + f'print $client "{answer}";')
+
+
 BROKEN: dict[str, tuple[str, str]] = {
     "dies of the flag": ("exit 1", "takes no connection"),
     "hangs": ("exec sleep 1000", "takes no connection"),
+    "takes and hangs": (_SAYS.format(then="sleep 8;"), "answers nothing within 6 s"),
+    "closes": (_SAYS.format(then=_READ.format()), "closes the connection without an answer"),
+    "greets": (_answers("*** production ***\\nup 1\\n"), "answers with what is no HTTP"),
+    "wants a password": (
+        _answers("HTTP/1.1 401 No\\r\\n\\r\\nup 1\\n"),
+        "answers with status 401; one that wants a password or TLS is not served",
+    ),
+    "fails": (_answers("HTTP/1.1 500 No\\r\\n\\r\\nup 1\\n"), "answers with status 500"),
+    "shows a page": (_answers("HTTP/1.1 200 OK\\r\\n\\r\\n<html>up 1</html>\\n"), "answers with what is no metrics"),
+    "is empty": (_answers("HTTP/1.1 200 OK\\r\\n\\r\\n"), "answers with what is no metrics"),
+    "speaks TLS": (
+        _answers("\\x15\\x03\\x01\\x00\\x02\\x02\\x16"),
+        "speaks TLS; one that wants a password or TLS is not served",
+    ),
     "stays open": (f'exec {_NODE} {_FEW} --web.listen-address=:9100 # "$@"', "exporter still listens on"),
 }
 
@@ -64,8 +90,11 @@ class Unit:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.host.run("systemctl stop case; rm -rf /etc/systemd/system/case.service* /var/lib/metrics-tunnel")
-        self.host.run("systemctl daemon-reload; systemctl reset-failed case 2>/dev/null; :")
+        # Without cgroups of version 2 around the lab, systemd does not wait for a service's other processes.
+        self.host.run("systemctl kill -s KILL case front 2>/dev/null; systemctl stop case front 2>/dev/null; :")
+        self.host.run("rm -rf /etc/systemd/system/case.service* /var/lib/metrics-tunnel; systemctl daemon-reload")
+        self.host.run("systemctl reset-failed case 2>/dev/null; :")
+        self.host.run("for i in $(seq 100); do ss -Hltn | grep -qv ':22 ' || exit 0; sleep .1; done; ss -Hltnp; exit 1")
 
     @property
     def places(self) -> list[str]:
@@ -179,6 +208,15 @@ def test_an_exporter_that_breaks_is_given_back_and_the_text_says_why(name: str, 
         assert re.search(f"{says}.*; its old state is restored", said), said
         assert one.places == before
         assert "node_uname_info{" in one.host.get(9100)
+
+
+def test_metrics_of_another_program_prove_nothing_and_what_does_not_come_back_is_told(hosts: dict[str, Host]) -> None:
+    other = f"systemd-run -q --unit front {_NODE} {_FEW} --web.listen-address=127.0.0.1:9100; exit 1"
+    program = _BROKEN.format(node=_NODE, few=_FEW, broken=other)
+    with Unit(hosts["web12"], unit("/usr/local/bin/case", "Restart=always\nRestartSec=1\n"), case=program) as one:
+        said = one.apply(part())
+    assert "port 9100 is no longer case.service's alone: front.service" in said
+    assert "its old files are back, but case.service does not answer on *:9100 as it did; see: journalctl" in said
 
 
 @pytest.mark.parametrize("name", _RELEASES)
