@@ -334,10 +334,9 @@ record() {
     return 0
   fi
   now_asked=$(systemctl cat "$UNIT" 2>/dev/null | asked)
-  # Where it was before the first time, which holds for what it was started with then.
-  if [ ! -e "$RECEIPT/command" ] && [ -z "$closed_before" ]; then
-    keep places "$places_before"
-  elif [ "$(kept command)" != "$COMMAND" ] || [ "$(kept asked)" != "$now_asked" ]; then
+  # Where it was before the first time holds for what it was started with then.
+  if [ -e "$RECEIPT/command" ] &&
+    { [ "$(kept command)" != "$COMMAND" ] || [ "$(kept asked)" != "$now_asked" ]; }; then
     rm -f "$RECEIPT/places"
   fi
   keep asked "$now_asked"
