@@ -134,8 +134,8 @@ FORESEEN = {
 # Said by `up`.
 SAID = {
     "docker": FORESEEN["docker"],
-    "socket": FORESEEN["socket"],
-    "none": FORESEEN["none"],
+    "socket": r"mon ssh-tunnel-socket: no scrape through",
+    "none": r"none authorized-key.*nothing listens on port 9100; start the exporter",
     "listed": FORESEEN["listed"],
     "nosudo": r"sudo: .*password",
     "badkey": r"host key mismatch",
@@ -144,7 +144,7 @@ SAID = {
     "full": r"full authorized-key.*(cannot write|run again).*its old state is restored",
     "locked": r"locked authorized-key.*another run holds the lock.*run again",
     "picky": r"picky exporter-9100: .*old state is restored",
-    "flooding": r"mon scrape-config-flooding: .* in 42 s; see the targets on http://\S+: sample limit exceeded;",
+    "flooding": r"mon scrape-config-flooding: .* in 44 s; see the targets on http://\S+: .*sample limit exceeded",
     "invalid": FORESEEN["invalid"],
     "nopromt": FORESEEN["nopromt"],
     "taken": FORESEEN["taken"],
