@@ -176,6 +176,7 @@ takes_the_flag() {
     ?*:[!-]*) shell= ;;
     esac
     case ${word##*/} in sh | bash | dash | ash | ksh | zsh) shell=$word ;; esac
+    case $word in @/*) fail "unit $UNIT has flags in a file ($word), which ours would come on top of; $(by_hand)" ;; esac
     look_at "$word"
     first=${first:-$word}
   done <<END

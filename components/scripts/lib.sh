@@ -677,7 +677,8 @@ shut_out() {
   rule=$(wrapper_rules | first_match sshd)
   if [ -n "$rule" ]; then
     let_in=${FROM:-ADDRESS, the one that the server comes from}
-    echo "TCP wrappers keep the server out by '${rule#-:}' of /etc/hosts.deny; add to /etc/hosts.allow: sshd: $let_in"
+    echo "TCP wrappers keep the server out by '${rule#-:}' of /etc/hosts.deny; add to /etc/hosts.allow: sshd: $let_in" \
+      "(where that is not what it comes from, give egress too)"
   fi
   sshd -T 2>/dev/null | grep -qx 'usepam yes' || return 0
   if account_asks pam_nologin >/dev/null; then
@@ -718,9 +719,9 @@ wrapper_rules() {
   done
 }
 
-# Reads rules, "+ or - : names : origins", of which the first that matches counts; prints it where it keeps NAME out. Where
-# the key comes from is not known for certain: an origin counts as met where a rule lets in or excepts it, and where one keeps
-# out only if it is an address of FROM.
+# Reads rules, "+ or - : names : origins", of which the first that matches counts; prints it where it keeps NAME out. Plain
+# addresses are compared. What else an origin is counts as met where a rule lets in or excepts it, and as not met where one
+# keeps out: what may work is not refused.
 first_match() { # NAME
   awk -v name="$1" -v from=" ${FROM-} " '
     function match_of(list, what, sign,   words, count, i, hit) {
@@ -739,7 +740,9 @@ first_match() { # NAME
     function is_origin(word, sign) {
       if (word == "ALL") return 1
       if (word == "LOCAL") return 0
-      return sign == "+" || index(from, " " word (word ~ /\.$/ ? "" : " ")) > 0
+      met = index(from, " " word (word ~ /\.$/ ? "" : " ")) > 0
+      if (from ~ /[0-9]/ && from !~ /[^0-9. ]/ && word ~ /^[0-9.]+$/) return met
+      return sign == "+" || met
     }
     /^[ \t]*(#|$)/ { next }
     {

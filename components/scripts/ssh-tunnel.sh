@@ -68,9 +68,14 @@ refusals() {
 
 why_not() {
   case $answer in
-  takes* | closes*) ssh_error | grep . || echo "it $answer" ;;
+  takes* | closes*) ssh_error | grep . || echo "it $answer$(without_journal)" ;;
   *) echo "the exporter $answer" ;;
   esac
+}
+
+# Without what ssh says an exporter that is not on loopback yet looks as one to which sshd lets nobody.
+without_journal() {
+  [ -n "$(journalctl -b -qn 1)" ] || echo ", and no journal here says why; set Storage=volatile in journald.conf"
 }
 
 # What ssh said last of itself. A Banner is in the journal too, and no word of it is the reason: only what ssh says counts.

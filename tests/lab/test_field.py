@@ -8,7 +8,7 @@ import pytest
 from lab import layouts, picture
 from lab.hosts import Lab, wait
 from lab.picture import Picture
-from lab.project import Plan, Project, settings
+from lab.project import Plan, Project, machine, settings
 
 _HARD = """\
 AuthorizedKeysCommand /usr/bin/true %u
@@ -34,11 +34,10 @@ def _write(path: Path, text: str) -> None:
 
 
 def logged(tree: Path) -> None:
-    """Let a shell wait for Prometheus, which writes a log through it, and no journal be kept."""
+    """Let a shell wait for Prometheus, which writes a log through it."""
     layouts.SERVERS["comments"](tree)
     command = "/bin/bash -c '/usr/bin/prometheus $ARGS 2>&1 | tee -a /var/lib/prometheus/prometheus.log'"
     _write(tree / "etc/systemd/system/prometheus.service.d/log.conf", f"[Service]\nExecStart=\nExecStart={command}\n")
-    _write(tree / "etc/systemd/journald.conf.d/none.conf", "[Journal]\nStorage=none\n")
 
 
 def shut(tree: Path) -> None:
@@ -56,11 +55,39 @@ def hard(tree: Path) -> None:
         profile.write("umask 077\nTMOUT=600\nreadonly TMOUT\n")
 
 
+def by_hand(tree: Path) -> None:
+    """Start the exporter in the background, as people's rc.local does."""
+    layouts.none(tree)
+    _write(tree / "etc/rc.local", "#!/bin/sh\nnohup /usr/bin/prometheus-node-exporter >/dev/null 2>&1 &\n")
+    (tree / "etc/rc.local").chmod(0o755)
+
+
+def flags_in_a_file(tree: Path) -> None:
+    _write(tree / "etc/default/prometheus-node-exporter", "ARGS=@/etc/node-exporter.args\n")
+    _write(tree / "etc/node-exporter.args", "--web.listen-address=:9100\n")
+    unit = "prometheus-node-exporter.service"
+    command = "ExecStart=/usr/bin/prometheus-node-exporter @/etc/node-exporter.args"
+    _write(tree / f"etc/systemd/system/{unit}.d/args.conf", f"[Service]\nExecStart=\n{command}\n")
+
+
+def no_shell(tree: Path) -> None:
+    paths = "NoExecPaths=/\nExecPaths=/usr/bin/prometheus-node-exporter /usr/lib /lib -/lib64"
+    _write(tree / "etc/systemd/system/prometheus-node-exporter.service.d/paths.conf", f"[Service]\n{paths}\n")
+
+
+_REFUSED = {
+    "rclocal": (by_hand, "exporter-9100: "),
+    "args": (flags_in_a_file, "has flags in a file"),
+    "noexec": (no_shell, "may not run /bin/sh"),
+}
+
+
 @dataclass
 class Seen:
     """What previews said of `shut` as it was opened step by step, and what came of all."""
 
     before: dict[str, Picture]
+    refused: list[str] = field(default_factory=list)
     told: list[list[str]] = field(default_factory=list)
     main_process: list[str] = field(default_factory=list)
     scraped: dict[str, str] = field(default_factory=dict)
@@ -76,6 +103,7 @@ def seen(lab: Lab, project: Project) -> Seen:
     hosts = {name: lab.add(name, *layout) for name, layout in {"shut": [shut], "hard": [hard], "aging": []}.items()}
     lan = hosts["lan"] = lab.add("lan")
     _write(lan.tree / "etc/default/prometheus-node-exporter", f'ARGS="--web.listen-address={lan.address}:9100"\n')
+    refused = [lab.add(name, layout) for name, (layout, _) in _REFUSED.items()]
     opened = hosts["shut"]
     _write(opened.tree / "etc/hosts.allow", f"sshd: {lab.network}.1\n")
     lab.boot()
@@ -84,6 +112,8 @@ def seen(lab: Lab, project: Project) -> Seen:
     seen = Seen({host.name: picture.take(host) for host in lab.hosts.values()})
     given = settings(lab, [mon1], list(hosts.values()), scrape={"interval": "5s"})
     given["prometheus"]["mon1"]["service"] = "prometheus.service"
+    project.settings({**given, "hosts": {one.name: machine(one) for one in refused}})
+    seen.refused = project.plan().warnings
     project.settings(given)
     ask = "systemctl show -p MainPID --value prometheus"
     seen.main_process.append(mon1.run(ask))
@@ -124,6 +154,14 @@ def test_each_preview_tells_one_remedy_and_it_helps(seen: Seen) -> None:
     for told, text in zip(seen.told, first, strict=False):
         assert [line for line in told if "shut authorized-key" in line and text in line], told
     assert seen.told[3] == []
+
+
+@pytest.mark.parametrize("name", _REFUSED)
+def test_an_exporter_that_our_flag_does_not_reach_is_refused_by_the_first_preview(name: str, seen: Seen) -> None:
+    told = [line for line in seen.refused if line.startswith(f"{name} exporter-9100: `pulumi up` would refuse: ")]
+    assert len(told) == 1, seen.refused
+    assert _REFUSED[name][1] in told[0]
+    assert "manage: false" in told[0]
 
 
 @pytest.mark.parametrize("name", ["shut", "hard", "aging", "lan"])

@@ -47,6 +47,7 @@ def test_a_promtool_that_lies_beside_prometheus_is_named_and_not_run_from_there(
     machine.add_prometheus()
     (machine / "usr/bin/promtool").rename(machine / "usr/bin/promtool.away")
     machine.write("opt/prometheus/promtool", "#!/bin/sh\n", 0o755)
+    (machine / "proc/777/exe").unlink(missing_ok=True)
     (machine / "proc/777/exe").symlink_to(machine / folder / "prometheus")
     try:
         done = machine.apply(parts()["mon1-scrape-job"])
@@ -67,3 +68,27 @@ def test_a_server_without_an_ssh_client_is_refused(machine: Sandbox) -> None:
         (machine / "usr/bin/ssh.away").rename(ssh)
     assert (done.code, "no /usr/bin/ssh; install the OpenSSH client here" in done.err) == (3, True)
     assert machine.state() == before
+
+
+def test_flags_in_a_file_are_refused_for_ours_would_be_one_too_many(machine: Sandbox) -> None:
+    """As exporters take them by `@FILE`: with two listen flags one of them is taken, or the exporter dies."""
+    machine.add_exporter()
+    unit = machine / "usr/lib/systemd/system/prometheus-node-exporter.service"
+    unit.write_text(unit.read_text().replace("$ARGS", "@/opt/args"))
+    before = machine.state()
+    done = machine.apply(parts()["web1-exporter-node"])
+    assert (done.code, machine.state() == before) == (3, True)
+    assert "has flags in a file (@/opt/args), which ours would come on top of; bind it to 127.0.0.1:9100" in done.err
+
+
+@pytest.mark.parametrize(("journal", "told"), [("", True), ("somebody logged in\n", False)])
+def test_a_server_that_keeps_no_journal_is_told_where_the_reason_would_be_in_it(
+    journal: str, told: bool, machine: Sandbox
+) -> None:
+    machine.add_tunnel("127.77.0.1:19100")
+    machine.write("fake/answer", "")
+    machine.write("fake/journal", journal)
+    done = machine.apply(TUNNEL)
+    assert done.code == 3
+    assert "no scrape through 127.77.0.1:19100/metrics: it closes the connection without an answer" in done.err
+    assert (", and no journal here says why; set Storage=volatile in journald.conf; see:" in done.err) == told

@@ -46,6 +46,7 @@ def refused(machine: Sandbox) -> str:
         ("+ : root deploy : ALL\n- : ALL : ALL\n", "- : ALL : ALL"),
         ("# ours\n\n-:ALL EXCEPT root (admins):ALL\n", "-:ALL EXCEPT root (admins):ALL"),
         ("- : ALL : ALL EXCEPT LOCAL\n", "- : ALL : ALL EXCEPT LOCAL"),
+        ("+ : ALL : 10.0.0.1 10.1.\n- : ALL : ALL EXCEPT 10.0.0.1\n", "- : ALL : ALL EXCEPT 10.0.0.1"),
     ],
 )
 def test_a_rule_of_pam_access_that_keeps_the_user_out_is_told_with_the_line_that_helps(
@@ -110,7 +111,7 @@ def test_a_nologin_file_is_told(machine: Sandbox) -> None:
 @in_each_shell
 def test_tcp_wrappers_that_keep_the_server_out_are_told_where_sshd_knows_them(machine: Sandbox) -> None:
     machine.write("etc/hosts.deny", "# all\nALL: ALL\n")
-    machine.write("etc/hosts.allow", "vsftpd: 10.\n")
+    machine.write("etc/hosts.allow", "vsftpd: 10.\nsshd: 10.0.0.1\n")
     machine.write("fake/libraries", "libwrap.so.0 => /lib/libwrap.so.0\n")
     told = refused(machine)
     assert told.startswith(
