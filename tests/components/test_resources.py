@@ -342,7 +342,17 @@ def test_a_scrape_config_waits_for_a_first_scrape_however_long_the_interval() ->
         config = done.resources["web1-scrape-config"].inputs
         assert f"WAIT={wait}\n" in config["stdin"]
         assert all(config[verb].startswith(f"timeout {180 + wait} ") for verb in ("create", "delete"))
-        assert done.resources["web1-ssh-tunnel"].inputs["create"].startswith("timeout 180 ")
+
+
+def test_a_tunnel_and_an_exporter_may_wait_for_what_the_slowest_scrape_may_take() -> None:
+    for timeout, scrape in (("5s", 6), ("30s", 30)):
+        done = deploy(fleet({"mon1": {"scrape_interval": "1m", "scrape_timeout": timeout}}))
+        tunnel, exporter = (done.resources[f"web1-{part}"].inputs for part in ("ssh-tunnel", "exporter-node"))
+        assert all(f"SCRAPE_SECONDS={scrape}\n" in part["stdin"] for part in (tunnel, exporter))
+        assert all(tunnel[verb].startswith(f"timeout {180 + 20 + 2 * scrape} ") for verb in ("create", "delete"))
+        assert all(
+            exporter[verb].startswith(f"timeout {180 + 3 * (20 + 2 * scrape)} ") for verb in ("create", "delete")
+        )
 
 
 def test_a_server_without_a_key_of_which_nothing_can_be_made_is_told() -> None:

@@ -176,6 +176,7 @@ BAD: dict[str, list[Any]] = {
         "//a",
         "/a b",
     ],
+    "hosts.web1.exporters.node.manage": NO_SWITCH,
     "hosts.web1.exporters.node.listen": ["0.0.0.0:7080", "127.0.0.1", "[::]:7080", 7080, ""],
     "hosts.web1.labels": NO_MAP,
     "hosts.web1.labels.env": [
