@@ -114,5 +114,6 @@ def ssh_tunnel(
         values=values,
         late={name: wanted[name] for name in ("UNIT_FILE", "HOST_KEY")},
         offline=host.offline,
-        wait=proof.longest(seconds, len(forwards)),
+        # Before a change, for its proof, and where that fails for what is put back.
+        wait=proof.longest(seconds, 3 * len(forwards)),
     )

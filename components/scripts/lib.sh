@@ -978,7 +978,7 @@ undo_unit() { # COMMAND
     start_again "$UNIT"
     # Others need not wait for it.
     flock -u 9
-    [ -z "$worked_before" ] || poll 20 "$1" || lost="$UNIT does not run; see: journalctl -u $UNIT"
+    [ -z "$worked_before" ] || poll 20 "$1" || lost="$UNIT does not work as before; see: journalctl -u $UNIT"
   fi
 }
 

@@ -33,6 +33,12 @@ preflight() {
 logged_in() { ss -Hltnp | grep -q "pid=$(shows "$UNIT" MainPID),"; }
 
 change() {
+  carried_before=
+  if [ -n "$worked_before" ]; then
+    for place in $LISTENS; do
+      ! metrics_from "http://$place" "$SCRAPE_SECONDS" || carried_before="$carried_before $place"
+    done
+  fi
   CHANGED=
   mkdir -p ${H%/*}
   put $H "$HOST $HOST_KEY"
@@ -94,7 +100,14 @@ places() {
   echo "$F" "$H"
 }
 
-undo() { undo_unit logged_in; }
+undo() { undo_unit as_before; }
+
+as_before() {
+  logged_in || return 1
+  for place in $carried_before; do
+    metrics_from "http://$place" "$SCRAPE_SECONDS" || return 1
+  done
+}
 
 restore() {
   paths

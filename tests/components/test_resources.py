@@ -349,10 +349,8 @@ def test_a_tunnel_and_an_exporter_may_wait_for_what_the_slowest_scrape_may_take(
         done = deploy(fleet({"mon1": {"scrape_interval": "1m", "scrape_timeout": timeout}}))
         tunnel, exporter = (done.resources[f"web1-{part}"].inputs for part in ("ssh-tunnel", "exporter-node"))
         assert all(f"SCRAPE_SECONDS={scrape}\n" in part["stdin"] for part in (tunnel, exporter))
-        assert all(tunnel[verb].startswith(f"timeout {180 + 20 + 2 * scrape} ") for verb in ("create", "delete"))
-        assert all(
-            exporter[verb].startswith(f"timeout {180 + 3 * (20 + 2 * scrape)} ") for verb in ("create", "delete")
-        )
+        longest = f"timeout {180 + 3 * (20 + 2 * scrape)} "
+        assert all(part[verb].startswith(longest) for part in (tunnel, exporter) for verb in ("create", "delete"))
 
 
 def test_a_server_without_a_key_of_which_nothing_can_be_made_is_told() -> None:

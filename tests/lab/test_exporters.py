@@ -193,7 +193,8 @@ def test_what_would_not_take_the_flag_is_refused_by_the_first_look_untouched(nam
 def test_two_programs_on_the_port_are_refused_by_name(hosts: dict[str, Host]) -> None:
     host = hosts["web12"]
     with Unit(host, unit(f"{_NODE} {_FEW} --web.listen-address=127.0.0.1:9100")) as one:
-        host.run(f"systemd-run -q --unit front {_NODE} {_FEW} --web.listen-address={host.address}:9100; sleep 1")
+        host.run(f"systemd-run -q --unit front {_NODE} {_FEW} --web.listen-address={host.address}:9100")
+        host.run(f"for i in $(seq 100); do ss -Hltn | grep -q {host.address}:9100 && exit; sleep .1; done; exit 1")
         said = one.apply(part())
         host.run("systemctl stop front")
     for says in (f"(front.service) on {host.address}:9100", "(case.service) on 127.0.0.1:9100"):

@@ -153,10 +153,22 @@ def test_an_old_tunnel_that_does_not_log_in_again_is_told(machine: Sandbox) -> N
     done = machine.apply(moved, "22222222")
     assert done.code == 3
     assert done.err.endswith(
-        "; its old files are back, but metrics-tunnel-web1.service does not run; "
+        "; its old files are back, but metrics-tunnel-web1.service does not work as before; "
         "see: journalctl -u metrics-tunnel-web1.service\n"
     )
     assert machine.files() == before
+
+
+def test_an_old_tunnel_that_logs_in_again_and_carries_nothing_is_told(machine: Sandbox) -> None:
+    """As where sshd forbids the forward since it has logged in."""
+    machine.add_tunnel(LISTEN)
+    assert machine.apply(TUNNEL).code == 0
+    start = (machine / "fake/on-start/metrics-tunnel-web1.service").read_text()
+    machine.write("fake/on-start/metrics-tunnel-web1.service", f'{start}\n: >"$ROOT/fake/silent"\n')
+    moved = parts(hosts={"web1": {"connection": {"address": "10.9.9.9"}}})[NAME]
+    done = machine.apply(moved, "22222222")
+    assert done.code == 3
+    assert "its old files are back, but metrics-tunnel-web1.service does not work as before; see:" in done.err
 
 
 @pytest.mark.parametrize("hand", ["stop", "disable", "delete"])

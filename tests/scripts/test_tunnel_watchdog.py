@@ -111,7 +111,7 @@ def test_an_old_watchdog_that_does_not_watch_again_is_told_and_so_is_a_user_made
     machine.write("fake/watchdog-dies", "")
     refused = machine.apply(WATCHDOG, "22222222")
     assert refused.err.endswith(
-        "; its old files are back, but metrics-tunnels-watchdog.service does not run; "
+        "; its old files are back, but metrics-tunnels-watchdog.service does not work as before; "
         "see: journalctl -u metrics-tunnels-watchdog.service; user metrics-tunnel-ssh stays, made anew\n"
     )
 
