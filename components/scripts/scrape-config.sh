@@ -12,9 +12,9 @@ change() {
   mkdir -p ${F%/*}
   CHANGED=
   put $F "$TARGETS"
-  # What Prometheus saw before a change proves nothing of it.
-  START=0
-  [ -z "$CHANGED" ] || START=$(date +%s)
+  # What Prometheus saw before a change proves nothing of it, were it half a second.
+  changed_at=0
+  [ -z "$CHANGED" ] || changed_at=$(utc_text now)
 }
 
 prove() {
@@ -49,7 +49,7 @@ verdict() { # ITS LINE OF LISTED
   health=$(printf '%s\n' "$target" | sed 's/.*"health":"\([a-z]*\)".*/\1/')
   error=$(printf '%s\n' "$target" | sed 's/.*"lastError":"\(.*\)","lastScrape":.*/\1/')
   scraped=$(printf '%s\n' "$target" | sed 's/.*"lastScrape":"\([^"]*\)".*/\1/')
-  if [ "$(date -d "$scraped" +%s 2>/dev/null || echo 0)" -lt "$START" ] || [ "$health" = unknown ]; then
+  if [ "$health" = unknown ] || ! since_the_change "$scraped"; then
     echo "it has not scraped it since${error:+ ($error)}"
   elif [ "$health" = up ] || is_health "$error" "$1"; then
     echo up
@@ -58,18 +58,32 @@ verdict() { # ITS LINE OF LISTED
   fi
 }
 
+since_the_change() { # TIME
+  [ "$(printf '%s\n' "$changed_at" "$(utc_text "$1")" | sort | head -n 1)" = "$changed_at" ]
+}
+
+# A time in a form that sorts, to the nanosecond; nothing for what is none.
+utc_text() { # TIME
+  date -u -d "$1" +%Y-%m-%dT%H:%M:%S.%N 2>/dev/null || :
+}
+
 why_not_listed() {
   url="$URL/api/v1/targets?state=active"
   unit=$(cat "$STORE/scrape-job-$STACK/unit" 2>/dev/null || :)
   if ! printf '%s' "$list" | grep -q '"activeTargets":'; then
     answer=$(http_answer "$url" 6 | tr -d '\r' | sed -n '1p;s/.*"error":"\(.*\)"}.*/\1/p' | tail -n 1)
     echo "its list of targets is not to be had: ${answer:-no answer}"
-  elif [ -n "$unit" ] && journalctl -b -qo cat -u "$unit" | grep -q 'Error adding file watch'; then
+  elif [ -n "$unit" ] && since_its_start "$unit" | grep -q 'Error adding file watch'; then
     echo "it does not know the target yet, and cannot watch its file, so that it looks every 10 s at best;" \
       "raise fs.inotify.max_user_watches and max_user_instances (sysctl), and restart $unit"
   else
     echo "it does not know the target yet; see: journalctl -u ${unit:-prometheus}"
   fi
+}
+
+# What a unit's journal has of the run that it is in.
+since_its_start() { # UNIT
+  journalctl -b -qo cat "_SYSTEMD_INVOCATION_ID=$(shows "$1" InvocationID)"
 }
 
 # A target that is down while its tunnel carries is health; the exporter's own part comes next. Prometheus saw its

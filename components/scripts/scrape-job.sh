@@ -29,12 +29,29 @@ find_prometheus() {
     URL=http://$W${P:+/${P%/}}
   fi
   if [ -z "$CONFIG" ]; then
-    CONFIG=$(http_get "$URL/api/v1/status/flags" | sed -n 's/.*"config.file":"\([^"]*\)".*/\1/p')
+    CONFIG=$(config_it_reads)
     [ -n "$CONFIG" ] || fail "Prometheus does not answer on $URL; give url and configFile"
   fi
   CONFIG=$(cd /proc/$PID/cwd && readlink -f "$CONFIG")
   case $CONFIG in *[[:space:]*?\\[]*) fail "$CONFIG: move it to a path without blanks or *?[\\" ;; esac
 }
+
+# The file that Prometheus was started with, by its own words.
+config_it_reads() {
+  http_get "$URL/api/v1/status/flags" | sed -n 's/.*"config.file":"\([^"]*\)".*/\1/p'
+}
+
+# Refuses a configFile that Prometheus does not read: what runs there of our job would come from somewhere else.
+refuse_other_config() {
+  its=$(config_it_reads)
+  [ -n "$its" ] || fail "Prometheus does not answer on $URL; give url"
+  # As its own process sees it.
+  case $its in /*) above=/proc/$PID/root ;; *) above=/proc/$PID/cwd/ ;; esac
+  [ "$(same_file "$above$its")" = "$(same_file "$CONFIG")" ] ||
+    fail "Prometheus reads $its, not $CONFIG; correct configFile, or leave it out"
+}
+
+same_file() { stat -Lc %d:%i "$1" 2>/dev/null || echo "none"; } # FILE
 
 # Pids of Prometheus. The main process of a service may be a shell that waits for it, as where its command ends in
 # "| tee FILE": our signal would end the shell, and Prometheus with it.
@@ -68,6 +85,7 @@ preflight() {
   find_prometheus
   command -v promtool >/dev/null || fail "no promtool; install it here$(promtool_beside)"
   [ -f "$CONFIG" ] || fail "$CONFIG does not exist; correct configFile, or leave it out"
+  refuse_other_config
   valid "$CONFIG" || refuse_invalid
   BLOCK=$(known_block)
   placed "$CONFIG"
@@ -143,20 +161,32 @@ sample_limit() { sed -n 's/.*sample_limit: //p'; }
 
 change() {
   mkdir -p /etc/metrics-tunnel/targets/$STACK
-  candidate placed
+  candidate placed "$CONFIG"
   placed "$CANDIDATE"
   running=$(kept running)
   if [ -z "$running" ] || [ "$(running_job)" != "$running" ] || ! cmp -s "$CANDIDATE" "$CONFIG"; then
     swap
   fi
+  leave_earlier_config
 }
 
-# Writes the file as it shall be, with mode and owner of the one that is there. Sets CANDIDATE.
-candidate() { # placed|removed
-  CANDIDATE=$CONFIG.mt-new
-  remember "$CONFIG"
-  cp -p "$CONFIG" "$CANDIDATE"
-  edited "$1" <"$CONFIG" >"$CANDIDATE" || fail "$CONFIG: $(cat "$CANDIDATE")"
+# Where Prometheus has got another file since, our block goes from the one before, which nobody reads any more.
+leave_earlier_config() {
+  earlier=$(kept config)
+  if [ -z "$earlier" ] || [ "$earlier" = "$CONFIG" ] || [ ! -f "$earlier" ]; then
+    return 0
+  fi
+  candidate removed "$earlier"
+  cmp -s "$CANDIDATE" "$earlier" || mv -f "$CANDIDATE" "$earlier"
+  label "$earlier"
+}
+
+# Writes a file as it shall be, with mode and owner of the one that is there. Sets CANDIDATE.
+candidate() { # placed|removed FILE
+  CANDIDATE=$2.mt-new
+  remember "$2"
+  cp -p "$2" "$CANDIDATE"
+  edited "$1" <"$2" >"$CANDIDATE" || fail "$2: $(cat "$CANDIDATE")"
 }
 
 # Puts the candidate in place, which promtool must like, and waits until Prometheus has read it.
@@ -441,12 +471,12 @@ restore() {
     # There is nobody to tell.
     CONFIG=$config_then
     if [ -e "$CONFIG" ]; then
-      candidate removed
+      candidate removed "$CONFIG"
       mv "$CANDIDATE" "$CONFIG"
     fi
   else
     find_prometheus
-    candidate removed
+    candidate removed "$CONFIG"
     swap
   fi
   leave

@@ -36,7 +36,9 @@ change() {
   carried_before=
   if [ -n "$worked_before" ]; then
     for place in $LISTENS; do
-      ! metrics_from "http://$place" "$SCRAPE_SECONDS" || carried_before="$carried_before $place"
+      if [ "$(metrics_answer "http://$place" "$SCRAPE_SECONDS")" = metrics ]; then
+        carried_before="$carried_before $place"
+      fi
     done
   fi
   CHANGED=

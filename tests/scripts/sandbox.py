@@ -231,6 +231,7 @@ class Sandbox:
         self.write(f"proc/{pid}/uid", "110\n")
         self.write(f"proc/{pid}/exe", "ELF web.listen-address\n", 0o755)
         (self / f"proc/{pid}/cwd").symlink_to(self.root)
+        (self / f"proc/{pid}/root").symlink_to("/")
         self.write(f"proc/{pid}/status", "Name:\tx\nPPid:\t1\n")
         self.write(f"fake/running/{unit}", "")
         self.write(f"fake/pid/{unit}", f"{pid}\n")
@@ -338,7 +339,7 @@ def refuse_outside(text: str, root: Path) -> None:
     assert len(re.findall(r"\bPATH=(?!\"\$PATH\" )", text)) == 1, "PATH is set twice"
     bare = re.sub(re.escape(str(root)) + r"[\w/.@%+-]*", "", text)
     bare = re.sub(r"^ExecStart=\$\w+/bin/sh ", "ExecStart=", bare, flags=re.MULTILINE)  # a unit's text, run by nobody
-    bare = re.sub(r"\$main_process/[\w/]+", "", bare)  # below /proc, which is the sandbox's
+    bare = re.sub(r"\$(main_process|PID)/[\w/]+", "", bare)  # below /proc, which is the sandbox's
     left = _LEFT.search(bare)
     assert left is None, f"a path outside of the sandbox remains: {bare[max(0, left.start() - 40) : left.end() + 40]}"
 

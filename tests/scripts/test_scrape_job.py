@@ -489,6 +489,51 @@ def test_what_somebody_else_writes_meanwhile_is_kept(moment: str, machine: Sandb
     assert machine.read(CONFIG) == PROMETHEUS.decode() + "# and this\n"
 
 
+@in_each_shell
+def test_a_file_that_prometheus_does_not_read_is_refused_by_the_first_look(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    machine.write("etc/prometheus/other.yml", PROMETHEUS)
+    given = {"mon1": {"config_file": "/etc/prometheus/other.yml"}}
+    other, look = parts(servers=given)["mon1-scrape-job"], deployed(servers=given)
+    says = "reads /etc/prometheus/prometheus.yml, not /etc/prometheus/other.yml; correct configFile, or leave it out"
+    before = machine.state("etc")
+    assert says in str(machine.look(other, "mon1", done=look).refusals).replace(str(machine.root), "")
+    done = machine.apply(other)
+    assert (done.code, says in done.err.replace(str(machine.root), "")) == (3, True)
+    assert machine.state("etc") == before
+    link = machine / "etc/prometheus/other.yml"
+    link.unlink()
+    link.symlink_to("prometheus.yml")
+    assert machine.apply(other).code == 0
+
+
+@in_each_shell
+def test_where_prometheus_reads_another_file_since_our_block_goes_from_the_one_before(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    assert machine.apply(JOB).code == 0
+    machine.write("etc/prometheus/new.yml", PROMETHEUS)
+    machine.write("fake/config", f"{machine.root}/etc/prometheus/new.yml")
+    machine.write("fake/loaded", PROMETHEUS)
+    assert machine.apply(JOB, "22222222").code == 0
+    assert machine.read(CONFIG) == PROMETHEUS.decode()
+    assert machine.read("etc/prometheus/new.yml") == WHOLE
+    assert machine.remove(JOB).code == 0
+    assert machine.read("etc/prometheus/new.yml") == PROMETHEUS.decode()
+
+
+@in_each_shell
+def test_the_file_before_is_as_it_was_where_the_new_one_does_not_work(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    assert machine.apply(JOB).code == 0
+    machine.write("etc/prometheus/new.yml", PROMETHEUS)
+    machine.write("fake/config", f"{machine.root}/etc/prometheus/new.yml")
+    machine.write("fake/loaded", PROMETHEUS)
+    (machine / "proc/777/fd/7").unlink()
+    assert machine.apply(JOB, "22222222").code == 3
+    assert machine.read(CONFIG) == WHOLE
+    assert machine.read("etc/prometheus/new.yml") == PROMETHEUS.decode()
+
+
 def test_a_prometheus_that_cannot_watch_its_target_files_is_told_with_the_remedy(machine: Sandbox) -> None:
     machine.add_prometheus()
     before = machine.state("etc")
