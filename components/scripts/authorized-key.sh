@@ -189,6 +189,8 @@ overruled_by() { # KEYWORD
 change() {
   own_user
   if [ ! -d ${KEYS%/*} ]; then
+    # First the receipt: it tells the next run, should this one be killed, that the folder was not there before us.
+    mkdir -p $RECEIPT/owners
     mkdir ${KEYS%/*}
   elif [ ! -e $KEYS ] && [ -z "$(receipts)" ]; then
     mkdir -p $STORE

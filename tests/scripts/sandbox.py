@@ -41,6 +41,8 @@ _ABSOLUTE = re.compile(rf"(?<![\w.*}}\]])/(?!dev/(?:null|stdin|tcp|fd)\b)(?={_TO
 _LEFT = re.compile(rf"/(?!dev/(?:null|stdin|tcp|fd)\b)(?:{'|'.join({*_TOP.split('|'), *os.listdir('/')})})(?!\w)")  # noqa: PTH208 - names
 _ORDER = ["keypair", "tunnel-watchdog", "scrape-job", "authorized-key", "ssh-tunnel", "scrape-config", "exporter"]
 _PACKED = re.compile(r'^C=\$\(base64 .*\n(.*)\nE\n\)&&eval "\$C".*\n', re.MULTILINE)
+# On a busy machine a script that waits in vain takes its time: nothing sleeps in there, but each try is some processes.
+_SECONDS, _TIMED_OUT = 120, 124
 _PREFIX = 'kill() { "$ROOT/usr/bin/kill" "$@"; }\n'
 PROMETHEUS = b"""\
 # Mine.
@@ -273,16 +275,17 @@ class Sandbox:
         }
         shell, *flags = self.shell.split()
         done = subprocess.run(
-            [shutil.which(shell) or shell, *flags, "-s", "--", *args],
+            # It ends what the script has started, too.
+            ["timeout", str(_SECONDS), shutil.which(shell) or shell, *flags, "-s", "--", *args],
             input=_PREFIX + (text if ready else self.inside(text)),
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
             cwd=self.root,
             env=environment,
             preexec_fn=hamper if limit is not None or alone else None,
         )
+        assert done.returncode != _TIMED_OUT, f"not at its end after {_SECONDS} s: {done.stderr}"
         return Done(done.returncode, done.stdout.replace(str(self.root), ""), done.stderr.replace(str(self.root), ""))
 
     def apply(self, part: Part, generation: str = "0a1b2c3d", owner: str = "", **more: Any) -> Done:
