@@ -42,9 +42,9 @@ quick: needs-quick .venv/.done
 	$(PY) -m pytest -n auto tests/scripts $(COVERED)
 	$(PY) -m coverage report --skip-covered --show-missing --fail-under=95
 
-# Two modules side by side, each with a lab of its own, for much of their time is waiting; those that measure times are alone.
+# Three modules side by side, each with a lab of its own, for most of their time is waiting; those that measure times are alone.
 test: needs-test quick
-	$(PY) -m pytest -n 2 --dist loadfile -m 'not alone' tests/lab
+	$(PY) -m pytest -n 3 --dist loadfile -m 'not alone' tests/lab
 	$(PY) -m pytest -m alone tests/lab
 
 demo: needs-demo .venv/.done

@@ -187,6 +187,11 @@ overruled_by() { # KEYWORD
 }
 
 change() {
+  old_line=$(kept line)
+  new_line=$LINE
+  LINE=$old_line
+  changed=$(changed_by_hand)
+  LINE=$new_line
   own_user
   if [ ! -d ${KEYS%/*} ]; then
     # First the receipt: it tells the next run, should this one be killed, that the folder was not there before us.
@@ -202,8 +207,27 @@ change() {
   )"
   write_limits
   settle_limits
-  old_line=$(kept line)
-  case ${old_line#* } in '' | "${LINE#* }") ;; *) end_sessions untold ${old_line#* } ;; esac
+  case $changed in
+  all) end_sessions all '' '' ;;
+  line) end_sessions untold ${old_line#* } ;;
+  none) [ "${old_line#* }" = "${LINE#* }" ] || end_sessions untold ${old_line#* } ;;
+  esac
+}
+
+# What a session may do sshd reads as it begins. One that began while user, drop-in or LINE were not ours would keep less
+# than it needs, or more than it should have: prints "all" for every key's sessions, "line" for those of this one, "none" for
+# none, and nothing before the first time.
+changed_by_hand() {
+  [ -n "$LINE" ] || return 0
+  wanted=$(dropin)
+  # A line that is missing in the drop-in may be one that an earlier release did not write.
+  if [ -n "$(user_drift)" ] || dropin_drift | grep -qv ' does not say '; then
+    echo all
+  elif [ -n "$({ cat $KEYS 2>/dev/null || :; } | line_drift $KEYS)" ]; then
+    echo line
+  else
+    echo none
+  fi
 }
 
 # The user, in a group of its own whatever the defaults of this machine are.

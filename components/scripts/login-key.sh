@@ -131,6 +131,11 @@ printf "%s\n" "$2" && cat "$1" && printf %s "$3"' - "$keys_file" "$begin" "$end"
 change() {
   read_keys
   old_content=$content
+  old_line=$(kept line)
+  new_line=$LINE
+  LINE=$old_line
+  drift=$(printf %s "${content%x}" | line_drift "$keys_file")
+  LINE=$new_line
   joined=$(kept joined)
   case $content in x) ;; *'
 x') ;; *) joined=joined ;; esac
@@ -149,8 +154,10 @@ x') ;; *) joined=joined ;; esac
     echo "$LINE"
   )
 "
-  old_line=$(kept line)
-  case ${old_line#* } in '' | "${LINE#* }") ;; *) end_sessions told ${old_line#* } ;; esac
+  # What a session may do sshd reads as it begins: one that began while the line was not ours would keep that.
+  if [ -n "$old_line" ] && { [ -n "$drift" ] || [ "${old_line#* }" != "${LINE#* }" ]; }; then
+    end_sessions told ${old_line#* }
+  fi
 }
 
 # Replaces the file as the user, with its mode, and reads it again.

@@ -173,7 +173,7 @@ def _try(sent: Sent, server: Host, host: Host, resource: str, fault: Fault) -> t
     if resource == "mon1-scrape-job":
         _runs(server)
     before = _files(server)
-    ended = sent.apply(server, resource, lambda text: fault.values(text.replace("\nWAIT=50\n", "\nWAIT=20\n")))
+    ended = sent.apply(server, resource, lambda text: fault.values(re.sub(r"(?m)^WAIT=\d+$", "WAIT=20", text)))
     ended = replace(ended, before=before, after=_files(server))
     server.run(fault.mend)
     host.run(fault.mend_host)

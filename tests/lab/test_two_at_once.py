@@ -13,8 +13,6 @@ from lab.hosts import Host, Lab, wait
 from lab.picture import Picture
 from lab.project import Project, Run, machine, settings
 
-pytestmark = pytest.mark.alone
-
 LOCK = "/run/metrics-tunnel.lock"
 # What the host's stacks share.
 SHARED = [

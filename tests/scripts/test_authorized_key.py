@@ -136,6 +136,36 @@ def test_only_the_sessions_of_the_key_that_goes_are_ended(journal: str, machine:
     assert machine.calls("kill") == ["kill 501"]
 
 
+@pytest.mark.parametrize(
+    ("path", "old", "new", "ended"),
+    [
+        (CONF, "PermitOpen 127.0.0.1:9100 127.0.0.1:9187", "PermitOpen any", ["501", "502"]),
+        (CONF, "PermitOpen 127.0.0.1:9100 127.0.0.1:9187", "PermitOpen none", ["501", "502"]),
+        ("etc/shadow", "metrics-tunnel:*:", "metrics-tunnel:x:", ["501", "502"]),
+        (KEYS, 'permitopen="127.0.0.1:9100",', "", ["501"]),
+        (KEYS, "restrict", "# restrict", ["501"]),
+        # As an earlier release wrote it.
+        (CONF, "DisableForwarding no\n", "", []),
+        (CONF, "Managed", "Managed", []),
+    ],
+)
+def test_sessions_that_began_while_a_hand_had_changed_what_they_may_do_are_ended(
+    path: str, old: str, new: str, ended: list[str], machine: Sandbox
+) -> None:
+    other = parts("prod", hosts={"web1": {"exporters": {"postgres": exporter(port=9187)}}})[NAME]
+    for key in (KEY, other):
+        assert machine.apply(key).code == 0
+    number = machine.read("etc/passwd").splitlines()[-1].split(":")[2]
+    for pid, stack in ((501, "test"), (502, "prod")):
+        machine.write(f"proc/{pid}/uid", f"{number}\n")
+        machine.write(f"proc/{pid}/status", f"Name:\tsshd\nPPid:\t{pid - 100}\n")
+        accepted = ACCEPTED.format(fingerprint(public_key(f"metrics-tunnel-{stack}-mon1-1")))
+        machine.write(f"fake/journal-of/{pid - 100}", accepted)
+    machine.edit(path, old, new)
+    assert machine.apply(KEY, "22222222").code == 0
+    assert machine.calls("kill") == [f"kill {pid}" for pid in ended]
+
+
 def test_a_session_that_sshd_was_just_letting_in_is_ended_too(machine: Sandbox) -> None:
     prod = parts("prod")[NAME]
     assert machine.apply(KEY).code == 0
