@@ -103,7 +103,7 @@ def _instead(says: str, answer: str) -> Fault:
 
 CONFIGS = {
     "status 500": _instead("server returned HTTP status 500", "HTTP/1.1 500 No\\r\\n\\r\\nup 1\\n"),
-    "a page": _instead("expected .*got|invalid|unsupported", "HTTP/1.1 200 OK\\r\\n\\r\\n<html>up 1</html>\\n"),
+    "a page": _instead("is not a valid start token", "HTTP/1.1 200 OK\\r\\n\\r\\n<html>up 1</html>\\n"),
     "a greeting": _instead("malformed HTTP", "*** Welcome to production ***\\nup 1\\n"),
     "an exporter that hangs": Fault(
         r"context deadline exceeded|timeout",
@@ -173,7 +173,7 @@ def _try(sent: Sent, server: Host, host: Host, resource: str, fault: Fault) -> t
     if resource == "mon1-scrape-job":
         _runs(server)
     before = _files(server)
-    ended = sent.apply(server, resource, lambda text: fault.values(re.sub(r"(?m)^WAIT=\d+$", "WAIT=20", text)))
+    ended = sent.apply(server, resource, lambda text: fault.values(re.sub(r"(?m)^WAIT=\d+$", "WAIT=10", text)))
     ended = replace(ended, before=before, after=_files(server))
     server.run(fault.mend)
     host.run(fault.mend_host)
