@@ -28,6 +28,26 @@ _HIDDEN = "mount -o remount,hidepid=2 /proc; mount -t tmpfs -o noexec none /tmp"
 _AGED = "chage -M 60 -d 2024-01-01 metrics-tunnel"
 
 
+# Longer than our own least wait for a scrape, and within the time-out of the settings.
+_SLOW_SECONDS = 7
+_SCRAPE = {"interval": "10s", "timeout": "9s"}
+_SLOW = f"""\
+#!/usr/bin/perl
+use IO::Socket::INET;
+$SIG{{CHLD}} = "IGNORE";
+$place = "0.0.0.0:9100";
+for (@ARGV) {{ $place = $1 if /^--web.listen-address=(.*)/ }}
+$server = IO::Socket::INET->new(Listen => 5, LocalAddr => $place, ReuseAddr => 1) or die $!;
+while ($client = $server->accept) {{
+  next if fork;
+  while (<$client>) {{ last if /^\\r?\\n$/ }}
+  sleep {_SLOW_SECONDS};
+  print $client "HTTP/1.0 200 OK\\r\\n\\r\\nslow 1\\n";
+  exit;
+}}
+"""
+
+
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -62,6 +82,15 @@ def by_hand(tree: Path) -> None:
     (tree / "etc/rc.local").chmod(0o755)
 
 
+def slow(tree: Path) -> None:
+    """Let each scrape take seconds, as where an exporter asks many disks."""
+    layouts.none(tree)
+    _write(tree / "usr/local/bin/slow_exporter", _SLOW)
+    (tree / "usr/local/bin/slow_exporter").chmod(0o755)
+    _write(tree / "etc/systemd/system/slow.service", "[Service]\nExecStart=/usr/local/bin/slow_exporter\n")
+    (tree / "etc/systemd/system/multi-user.target.wants/slow.service").symlink_to("/etc/systemd/system/slow.service")
+
+
 def flags_in_a_file(tree: Path) -> None:
     _write(tree / "etc/default/prometheus-node-exporter", "ARGS=@/etc/node-exporter.args\n")
     _write(tree / "etc/node-exporter.args", "--web.listen-address=:9100\n")
@@ -75,6 +104,8 @@ def no_shell(tree: Path) -> None:
     _write(tree / "etc/systemd/system/prometheus-node-exporter.service.d/paths.conf", f"[Service]\n{paths}\n")
 
 
+LAYOUTS = {"shut": [shut], "hard": [hard], "aging": [], "slow": [slow]}
+SERVED = [*LAYOUTS, "lan"]
 _REFUSED = {
     "rclocal": (by_hand, "exporter-9100: "),
     "args": (flags_in_a_file, "has flags in a file"),
@@ -100,7 +131,7 @@ class Seen:
 @pytest.fixture(scope="module")
 def seen(lab: Lab, project: Project) -> Seen:
     mon1 = lab.add("mon1", logged)
-    hosts = {name: lab.add(name, *layout) for name, layout in {"shut": [shut], "hard": [hard], "aging": []}.items()}
+    hosts = {name: lab.add(name, *layout) for name, layout in LAYOUTS.items()}
     lan = hosts["lan"] = lab.add("lan")
     _write(lan.tree / "etc/default/prometheus-node-exporter", f'ARGS="--web.listen-address={lan.address}:9100"\n')
     refused = [lab.add(name, layout) for name, (layout, _) in _REFUSED.items()]
@@ -110,7 +141,7 @@ def seen(lab: Lab, project: Project) -> Seen:
     hosts["hard"].run(_HIDDEN)
     mon1.run("mount -o remount,hidepid=2 /proc")
     seen = Seen({host.name: picture.take(host) for host in lab.hosts.values()})
-    given = settings(lab, [mon1], list(hosts.values()), scrape={"interval": "5s"})
+    given = settings(lab, [mon1], list(hosts.values()), scrape=_SCRAPE)
     given["prometheus"]["mon1"]["service"] = "prometheus.service"
     project.settings({**given, "hosts": {one.name: machine(one) for one in refused}})
     seen.refused = project.plan().warnings
@@ -164,7 +195,7 @@ def test_an_exporter_that_our_flag_does_not_reach_is_refused_by_the_first_previe
     assert "manage: false" in told[0]
 
 
-@pytest.mark.parametrize("name", ["shut", "hard", "aging", "lan"])
+@pytest.mark.parametrize("name", SERVED)
 def test_all_of_them_are_scraped(name: str, seen: Seen) -> None:
     assert seen.scraped[name] == "1"
 
@@ -182,6 +213,6 @@ def test_a_password_that_has_expired_ends_the_tunnels_logins_and_is_drift_that_u
     assert seen.healed == "1"
 
 
-@pytest.mark.parametrize("name", ["mon1", "shut", "hard", "aging", "lan"])
+@pytest.mark.parametrize("name", ["mon1", *SERVED])
 def test_destroy_leaves_them_as_they_were(name: str, seen: Seen) -> None:
     assert picture.difference(seen.before[name], seen.after[name]) == []

@@ -84,6 +84,7 @@ REFUSED = {
     "matched": Case(_sshd("Match User metrics-*\n  MaxSessions 10\nMatch all\n", "05-corp.conf")),
     "address": Case(_sshd("Match Address 10.213.0.0/16\n  PermitTunnel yes\nMatch all\n", "05-corp.conf")),
     "denied": Case(_sshd("DenyUsers metrics-*\n")),
+    "loginno": Case(_sshd(f"Match User {base.ADMIN}\n  AllowTcpForwarding no\nMatch all\n", "05-corp.conf")),
     "edited": Case(layouts.EXPORTERS["packaged"], then=f"{_OTHER_PORT} rm /etc/ssh/sshd_config.d/05-port.conf"),
 }
 # Nobody can foresee it: sshd cannot listen again on an address that has gone since.
@@ -102,6 +103,7 @@ FORESEEN = {
     "address": rf"sshd does not obey {CONF} for logins from 10\.213\.\d+\.10 in: PermitTunnel no; "
     r"/etc/ssh/sshd_config.d/05-corp.conf comes first, with 'PermitTunnel yes' in its block 'Match Address ",
     "denied": r"sshd keeps user metrics-tunnel out by DenyUsers; take what means it out of DenyUsers in /etc/ssh/sshd_",
+    "loginno": f"sshd lets {base.ADMIN} forward nothing; set AllowTcpForwarding local for that user",
     "edited": r"sshd listens on \S*:2222 \S*:2222, of which its settings say nothing any more: to reload",
 }
 
@@ -157,7 +159,8 @@ def seen(lab: Lab, project: Project) -> Seen:
             lab.hosts[name].run(case.then)
     before = {name: picture.take(host) for name, host in lab.hosts.items()}
     given = settings(lab, [server], [lab.hosts[name] for name in cases])
-    given["hosts"]["login"]["login"] = base.ADMIN
+    for name in ("login", "loginno"):
+        given["hosts"][name]["login"] = base.ADMIN
     project.settings(given)
     plan = project.plan()
     up = project.up("--continue-on-error", codes=(1, 255))
@@ -190,10 +193,10 @@ def test_what_can_be_lifted_for_our_user_alone_is_served_by_a_real_forward(name:
 def test_what_cannot_be_is_refused_in_the_first_preview_and_by_up_and_leaves_the_machine_as_it_was(
     name: str, seen: Seen
 ) -> None:
-    assert [text for text in seen.plan.warnings if re.search(f"{name} authorized-key.*{FORESEEN[name]}", text)], (
-        "\n".join(seen.plan.warnings)
-    )
-    assert re.search(f"{name} authorized-key.*{FORESEEN[name]}", seen.up.output), seen.up.output
+    assert [
+        text for text in seen.plan.warnings if re.search(f"{name} (authorized|login)-key.*{FORESEEN[name]}", text)
+    ], "\n".join(seen.plan.warnings)
+    assert re.search(f"{name} (authorized|login)-key.*{FORESEEN[name]}", seen.up.output), seen.up.output
     assert picture.difference(seen.before[name], seen.during[name]) == []
 
 
