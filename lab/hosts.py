@@ -156,8 +156,9 @@ class Host:
         (self.folder / "leader").write_text(f"{leader} {_started(leader)} {nspawn.pid} {_started(nspawn.pid)}\n")
 
     def up(self) -> bool:
-        """Whether all of its units have started, or failed."""
-        return self.run("systemctl is-system-running", check=False).strip() in {"running", "degraded"}
+        """Whether all of its units have started, or failed, and users are let in."""
+        state = self.run("systemctl is-system-running; [ ! -e /run/nologin ] || echo and closed", check=False)
+        return state.strip() in {"running", "degraded"}
 
     def shut_down(self) -> None:
         """Power it off as its own systemd does it, unit by unit."""

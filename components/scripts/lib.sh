@@ -682,9 +682,10 @@ shut_out() {
   fi
   sshd -T 2>/dev/null | grep -qx 'usepam yes' || return 0
   if account_asks pam_nologin >/dev/null; then
-    for file in /etc/nologin /run/nologin; do
-      [ ! -e $file ] || echo "$file lets nobody in but root; take it away"
-    done
+    [ ! -e /etc/nologin ] || echo "/etc/nologin lets nobody in but root; take it away"
+    # systemd's own.
+    [ ! -e /run/nologin ] ||
+      echo "/run/nologin lets nobody in but root while the machine boots or is to shut down; run again when it has, or take it away"
   fi
   asked=$(account_asks pam_access) || return 0
   case $asked in *fieldsep=* | *listsep=*) return 0 ;; esac

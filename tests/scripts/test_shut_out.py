@@ -105,6 +105,11 @@ def test_a_nologin_file_is_told(machine: Sandbox) -> None:
     machine.write("etc/nologin", "closed for maintenance\n")
     assert refused(machine) == "/etc/nologin lets nobody in but root; take it away"
     (machine / "etc/nologin").unlink()
+    machine.write("run/nologin", "booting\n")
+    assert refused(machine).startswith(
+        "/run/nologin lets nobody in but root while the machine boots or is to shut down;"
+    )
+    (machine / "run/nologin").unlink()
     assert refused(machine) == ""
 
 
