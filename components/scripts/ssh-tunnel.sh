@@ -36,9 +36,11 @@ change() {
   carried_before=
   if [ -n "$worked_before" ]; then
     for place in $LISTENS; do
-      if [ "$(metrics_answer "http://$place" "$SCRAPE_SECONDS")" = metrics ]; then
-        carried_before="$carried_before $place"
-      fi
+      case $(metrics_answer "http://$place" "$SCRAPE_SECONDS") in
+      metrics) carried_before="$carried_before $place" ;;
+      # Others wait for the lock meanwhile: one that hangs is enough.
+      *within*) break ;;
+      esac
     done
   fi
   CHANGED=
