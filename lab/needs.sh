@@ -35,6 +35,11 @@ main() {
       lack "a demo, and there is none; make one with: make demo"
     fi
     ;;
+  campaign)
+    # The hostile values are read back in each of them.
+    need_shells
+    need_lab
+    ;;
   *) need_lab ;;
   esac
   $all_is_here

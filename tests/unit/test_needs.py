@@ -64,6 +64,7 @@ def test_a_machine_that_has_all_is_told_nothing(command: str, tmp_path: Path) ->
     [
         ("quick", "dash busybox openssh-client"),
         ("test", "dash busybox openssh-client"),
+        ("campaign", "dash busybox openssh-client"),
         ("demo", "debootstrap iproute2 openssh-client systemd-container"),
     ],
 )
