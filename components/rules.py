@@ -140,7 +140,8 @@ def host_key(value: str) -> str:
     try:
         found = bool(_BASE64.fullmatch(words[1]))
         serialization.load_ssh_public_key(" ".join(words[:2]).encode())
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, NotImplementedError):
+        # The last is raised for a point in a form that sshd does not take either.
         found = False
     if not found:
         raise ValueError("is a malformed host key; copy the whole line again")
@@ -156,7 +157,7 @@ def private_key(value: str) -> tuple[str, bool]:
         usable = _usable(text, None)
     except TypeError:
         encrypted = usable = True
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, NotImplementedError):
         usable = False
     if not usable:
         raise ValueError("is no private key for SSH (ed25519, ecdsa or RSA); see: ssh-keygen -y -f FILE")
@@ -185,7 +186,7 @@ def opened_by(text: str, passphrase: str, named: str) -> None:
         _usable(text, passphrase.encode())
     except UnsupportedAlgorithm:
         raise ValueError("is encrypted, and Python lacks what opens it; run: .venv/bin/pip install bcrypt") from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, NotImplementedError):
         raise ValueError(f"is not opened by {named}; set the right one") from None
 
 

@@ -110,6 +110,11 @@ BAD: dict[str, list[Any]] = {
             RSA,
             "ssh-ed25519",
             "ssh-ed25519 AAAA",
+            # A point that is none as sshd writes them.
+            (
+                "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABB0BCbvzr0O6eNKZpGH4Ys6kSKy9z"
+                "OUW2Scyfn5Ien52tgSkCOL3pzHuzMNFQxncE3SWucFUgV0S28xv0BwdFhy0OY="
+            ),
             KEY + "\n" + KEY,
             f"10.0.0.1 {KEY}",
             f"{KEY[:-4]}",
