@@ -39,7 +39,10 @@ $place = "0.0.0.0:9100";
 for (@ARGV) {{ $place = $1 if /^--web.listen-address=(.*)/ }}
 $server = IO::Socket::INET->new(Listen => 5, LocalAddr => $place, ReuseAddr => 1) or die $!;
 while ($client = $server->accept) {{
-  next if fork;
+  if (fork) {{
+    close $client;
+    next;
+  }}
   while (<$client>) {{ last if /^\\r?\\n$/ }}
   sleep {_SLOW_SECONDS};
   print $client "HTTP/1.0 200 OK\\r\\n\\r\\nslow 1\\n";
