@@ -14,6 +14,7 @@ _JOB = """\
   honor_labels: false
   honor_timestamps: false
   follow_redirects: false
+  fallback_scrape_protocol: PrometheusText0.0.4
   sample_limit: {samples}
   body_size_limit: 32MB
   label_limit: 64

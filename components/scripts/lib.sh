@@ -568,8 +568,17 @@ metrics_from() { # http://ADDRESS:PORT/PATH SECONDS
     unanswered=1
     ;;
   speaks*TLS | *40[13]) answer="$answer; one that wants a password or TLS is not served" ;;
+  *"status 400") answer="$answer; it may answer to names alone that it knows: let it know $(called "$1"), or give another listen" ;;
+  *"status 30"*) answer="$answer; redirects are not followed: give the path where its metrics are" ;;
   esac
   false
+}
+
+# The name that a request to a URL asks for.
+called() { # http://ADDRESS:PORT/PATH
+  place=${1#*//}
+  place=${place%%/*}
+  echo "${place%:*}"
 }
 
 # Refuses where a key line would open a port that nobody listens on, unless a line opens it already or did: an exporter

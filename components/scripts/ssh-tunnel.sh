@@ -26,7 +26,23 @@ preflight() {
     W=${W#*\"}
     fail "$L is used by ${W%%\"*}; give another listen"
   done
+  refuse_without_credentials
   note_unit logged_in
+}
+
+# Images of containers (LXC) hold a drop-in for all services that empties what they load: the tunnel would get no key.
+refuse_without_credentials() {
+  for dropin in $(shows systemd-journald.service DropInPaths); do
+    case $dropin in */service.d/*) ;; *) continue ;; esac
+    grep -qs '^[[:space:]]*LoadCredential[[:space:]]*=[[:space:]]*$' "$dropin" || continue
+    lasting=/etc/systemd/system/service.d
+    case $dropin in
+    $lasting/*) remedy="take that line out of it: sed -i '/LoadCredential/d' $dropin" ;;
+    *) remedy="lay a copy without it over that: mkdir -p $lasting; grep -v LoadCredential $dropin >$lasting/${dropin##*/}" ;;
+    esac
+    fail "$dropin empties LoadCredential= of every service, and the tunnel would get no key; $remedy;" \
+      "systemctl daemon-reload"
+  done
 }
 
 # ssh opens the forwards' ports here once it has logged in, all of them or none.

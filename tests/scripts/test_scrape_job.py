@@ -42,6 +42,7 @@ scrape_configs:
     honor_labels: false
     honor_timestamps: false
     follow_redirects: false
+    fallback_scrape_protocol: PrometheusText0.0.4
     sample_limit: 15000
     body_size_limit: 32MB
     label_limit: 64
@@ -455,7 +456,13 @@ def test_prometheus_is_found_where_its_own_flags_put_it(flags: str, url: str, ma
 @in_each_shell
 def test_an_old_prometheus_is_not_told_what_it_does_not_know(machine: Sandbox) -> None:
     machine.add_prometheus()
-    unknown = ("follow_redirects", "body_size_limit", "label_limit", "label_value_length_limit")
+    unknown = (
+        "follow_redirects",
+        "fallback_scrape_protocol",
+        "body_size_limit",
+        "label_limit",
+        "label_value_length_limit",
+    )
     machine.write("fake/unknown", "\n".join(unknown))
     assert machine.apply(JOB).code == 0
     known = [line for line in WHOLE.splitlines() if not line.strip().startswith(unknown)]

@@ -38,6 +38,7 @@ BLOCK = """\
   honor_labels: false
   honor_timestamps: false
   follow_redirects: false
+  fallback_scrape_protocol: PrometheusText0.0.4
   sample_limit: 15000
   body_size_limit: 32MB
   label_limit: 64
