@@ -112,6 +112,9 @@ class Observer:
         return found
 
 
+_NOBODY_TYPES = "let startup files return where nobody types: [ -t 0 ] || return"
+
+
 def _remedy(error: Exception, machine: Machine) -> str:
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
         return "compare the key with /etc/ssh/ssh_host_ed25519_key.pub there, and change hostKey if it is right"
@@ -122,6 +125,8 @@ def _remedy(error: Exception, machine: Machine) -> str:
         "login as the user": "give that user as this machine's user, or as ssh.user",
         # No password helps there, and Pulumi's command has no terminal.
         "must have a tty": f"add to sudoers there: Defaults:{machine.connection.get('user', 'root')} !requiretty",
+        "standard input lost": f"a startup file of that login, such as ~/.bashrc, has read it: {_NOBODY_TYPES}",
+        "another shell in place of our command": _NOBODY_TYPES,
         "sudo:": "set sudoPassword, or allow the user NOPASSWD",
         "exit ": "check with ssh what the user's login shell does",
     }

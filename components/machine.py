@@ -13,11 +13,14 @@ import pulumi
 from pulumi_command import remote
 
 from .args import BastionArgs, ConnectionArgs
+from .payload import started
 
 LOCAL = "local"
 OBSERVE_SECONDS = 60
 _DIAL_SECONDS = 10
 _REPORT = "metrics-tunnel\t"
+# The first line of standard input is the password; sudo is not exec'd, for its ticket belongs to this shell.
+_SUDO_ASKS = 'IFS= read -r p; printf "%s\\n" "$p" | sudo -S -p "" -v && sudo -n "$@"'
 
 
 Run = Callable[[str, str], Awaitable[str]]
@@ -73,9 +76,7 @@ class Machine:
             return text
         if not (asks and self.may_ask):
             return f"sudo -n {text}"
-        # The first line of standard input is the password; sudo is not exec'd, for its ticket belongs to this shell.
-        with_password = f"""IFS= read -r p; printf "%s\\n" "$p" | sudo -S -p "" -v && sudo -n {text}"""
-        return f"sh -c {quote(with_password)}"
+        return f"sh -c {quote(_SUDO_ASKS)} sudo {text}"
 
     def stdin(self, text: pulumi.Input[str], *, asks: bool = True) -> pulumi.Output[str]:
         """Return standard input for `command`: the sudo password, secret, goes before it where it is asked for."""
@@ -94,7 +95,7 @@ class Machine:
 
         `plain` is the connection without outputs. Raises OSError, asyncssh.Error or TimeoutError.
         """
-        text = f"timeout {OBSERVE_SECONDS} sh -s"
+        text = started(OBSERVE_SECONDS)
         async with _session(plain, local=self.local) as run:
             if not self.may_ask or await _succeeds(run, f"sudo -k -n timeout {OBSERVE_SECONDS} true"):
                 return Answer(await run(self.command(text, asks=False), script), sudo_asks=False)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from shlex import quote
+from functools import partial
 from typing import Any
 
 import pulumi
@@ -12,7 +12,7 @@ from pulumi_command import local, remote
 from .drift import Finding, generation, unexplained, unknown_to_state, warnings
 from .look import Observer, Question
 from .machine import Machine
-from .payload import payload
+from .payload import payload, started
 from .shown import show
 from .state import Recorded
 
@@ -55,18 +55,16 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
     triggers = [machine.connection["address"], part.version]
     owner = pulumi.Output.all(*triggers).apply(lambda given: f"{holder}.{part.name}.{_digest(given)}")
     plan = _plan(part, known, owner, made)
-    show(part.name, machine.name, part.script, owner, {**known, **part.late})
-    run = f"timeout {_SECONDS + part.wait} sh -s --"
+    run = partial(started, _SECONDS + part.wait)
+    show(part.name, machine.name, part.script, owner, {**known, **part.late}, run)
     stdin = pulumi.Output.all(**known, **part.late).apply(lambda values: payload(part.script, values))
     arguments: dict[str, Any] = {
         # For updates too: without `update` the provider runs `create`.
         "create": pulumi.Output.all(plan, owner).apply(
-            lambda given: machine.command(
-                f"{run} apply {quote(given[1])} {quote(given[0].generation)}", asks=given[0].sudo_asks
-            )
+            lambda given: machine.command(run("apply", given[1], given[0].generation), asks=given[0].sudo_asks)
         ),
         "delete": pulumi.Output.all(plan, owner).apply(
-            lambda given: machine.command(f"{run} remove {quote(given[1])}", asks=given[0].sudo_asks)
+            lambda given: machine.command(run("remove", given[1]), asks=given[0].sudo_asks)
         ),
         "stdin": plan.apply(lambda planned: machine.stdin(stdin, asks=planned.sudo_asks)),
         "triggers": triggers,

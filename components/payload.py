@@ -1,4 +1,4 @@
-"""What is sent to a machine: quoted values, the functions that a verb reaches, one last line.
+"""What is sent to a machine: a first line to know it by, quoted values, the functions that a verb reaches, a last line.
 
 The scripts are static files of functions. Pulumi's state holds each payload twice: comments and indents go, and the
 functions, which are the same for every stack, are packed. Values, which are not, stay as they can be read.
@@ -22,6 +22,25 @@ _LOOKING |= {"manifest_drift", "folder_drift", "unit_drift"}
 _SIDE_BY_SIDE = 4
 _LEVEL = 12
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+_FIRST_LINE = "# metrics-tunnel"
+# Few words: Pulumi prints the command above whatever a part says.
+_STARTED = f'sent=$(cat); case $sent in "{_FIRST_LINE}"*) eval "$sent" ;; esac; echo "standard input lost" >&2; exit 3'
+# Where a startup file has put another shell in the place of our command, that one reads this, and knows no verb.
+_BY_ITS_COMMAND = """\
+[ "$0" = metrics-tunnel ] || {
+echo "a startup file of this login has put another shell in place of our command" >&2
+exit 3
+}
+"""
+
+
+def started(seconds: int, *words: str) -> str:
+    """Return the command that runs what `payload` or `observation` gives, from standard input.
+
+    A startup file of the login (~/.bashrc) may read some of that, or all, and a shell takes nothing for success: so
+    nothing runs unless the first line has come, and where none of it ends the run the command fails.
+    """
+    return " ".join([f"timeout {seconds} sh -c {shlex.quote(_STARTED)} metrics-tunnel", *map(shlex.quote, words)])
 
 
 @cache
@@ -79,11 +98,12 @@ def read_by(script: str, values: Mapping[str, str]) -> dict[str, str]:
 
 
 def payload(script: str, values: Mapping[str, str]) -> str:
-    """Return the standard input for `sh -s -- apply|remove ...` of one part.
+    """Return the standard input that `started` runs with `apply` or `remove` for one part.
 
     The call stands last: of an upload that was cut short nothing runs.
     """
-    return f'{assignments(read_by(script, values))}{packed(code(script))}main "$@" </dev/null\n'
+    values_read = assignments(read_by(script, values))
+    return f'{_FIRST_LINE}\n{values_read}{packed(code(script))}main "$@" </dev/null\nexit\n'
 
 
 def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
@@ -115,4 +135,5 @@ def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
     # A few side by side: it is quicker, and no load for a server of many hosts. Each line is written at once.
     rounds = [calls[start : start + _SIDE_BY_SIDE] for start in range(0, len(calls), _SIDE_BY_SIDE)]
     body = "\n".join([*blocks, *("".join(f"{call} &\n" for call in some) + "wait" for some in rounds)])
-    return f"{library}\n{body}\n(observe_owners)\nprintf 'metrics-tunnel\\tend\\n'\n"
+    last = "(observe_owners)\nprintf 'metrics-tunnel\\tend\\n'\nexit\n"
+    return f"{_FIRST_LINE}\n{_BY_ITS_COMMAND}{library}\n{body}\n{last}"

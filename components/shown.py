@@ -5,7 +5,7 @@ commands, its values and its functions as they run; instead of a secret, and of 
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,33 @@ _LATER = "(made by `pulumi up`)"
 
 
 def show(
-    name: str, machine: str, script: str, owner: pulumi.Output[str], values: Mapping[str, pulumi.Input[Any]]
+    name: str,
+    machine: str,
+    script: str,
+    owner: pulumi.Output[str],
+    values: Mapping[str, pulumi.Input[Any]],
+    run: Callable[..., str],
 ) -> None:
-    """Write the file of one part where a folder for it is named; `values` are all that may be sent."""
+    """Write the file of one part where a folder for it is named.
+
+    `values` are all that may be sent; `run` makes the command of a verb and its words.
+    """
     if folder := os.environ.get(FOLDER):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        text: pulumi.Output[str] = pulumi.Output.from_input(_text(name, machine, script, owner, values))
+        text: pulumi.Output[str] = pulumi.Output.from_input(_text(name, machine, script, owner, values, run))
         text.apply((Path(folder) / f"{name}.sh").write_text)
 
 
 async def _text(
-    name: str, machine: str, script: str, owner: pulumi.Output[str], values: Mapping[str, pulumi.Input[Any]]
+    name: str,
+    machine: str,
+    script: str,
+    owner: pulumi.Output[str],
+    values: Mapping[str, pulumi.Input[Any]],
+    run: Callable[..., str],
 ) -> str:
     known = {key: await _readable(value) for key, value in values.items()}
-    return whole(name, machine, await _readable(owner), script, known)
+    return whole(name, machine, await _readable(owner), script, known, run)
 
 
 async def _readable(value: pulumi.Input[Any]) -> str:
@@ -42,11 +55,11 @@ async def _readable(value: pulumi.Input[Any]) -> str:
     return str(await output.future()) if await output.is_known() else _LATER
 
 
-def whole(name: str, machine: str, owner: str, script: str, values: Mapping[str, str]) -> str:
-    """Return one part's text: how it is started, and what its standard input does once it is unpacked."""
+def whole(name: str, machine: str, owner: str, script: str, values: Mapping[str, str], run: Callable[..., str]) -> str:
+    """Return one part's text: how it is started by `run`, and what its standard input does once it is unpacked."""
     return (
         f"# {name}: what runs as root on {machine}.\n"
-        f"# Applied by:    sh -s -- apply {owner} GENERATION\n"
-        f"# Taken away by: sh -s -- remove {owner}\n\n"
-        f'{assignments(read_by(script, values))}\n{code(script)}\nmain "$@" </dev/null\n'
+        f"# Applied by:    {run('apply', owner, 'GENERATION')}\n"
+        f"# Taken away by: {run('remove', owner)}\n\n"
+        f'{assignments(read_by(script, values))}\n{code(script)}\nmain "$@" </dev/null\nexit\n'
     )

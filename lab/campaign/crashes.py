@@ -70,8 +70,9 @@ class Command:
         text = self.create if verb == "apply" else self.delete
         if not step:
             return self.host.run(f"{text} 2>&1", text=self.stdin)
-        text = text.replace(" sh -s ", " bash --posix -s ")
-        counted = _COUNTER.format(step=step, way=WAYS[way]) + self.stdin
+        text = text.replace(" sh -c ", " bash --posix -c ", 1)
+        first, rest = self.stdin.split("\n", 1)
+        counted = f"{first}\n{_COUNTER.format(step=step, way=WAYS[way])}{rest}"
         return self.host.run(f"rm -f /run/steps; {text} 2>&1 | {_READER}", check=False, text=counted)
 
     def steps(self) -> list[str]:

@@ -10,6 +10,7 @@ import pulumi
 import pytest
 
 from components import PrometheusServer
+from components.payload import started
 from tests.mocked import (
     END,
     HOST_KEY,
@@ -252,7 +253,7 @@ def owner_line(receipt: str, owner: str) -> str:
 def state(done: Deployment, **more: str) -> dict[str, str]:
     """Return what a state has after `done`, with the generation that `in_sync` tells."""
     names = ON_SERVER + ON_HOST
-    return {name: f"timeout 180 sh -s -- apply {done.owner(name)} 0a1b2c3d" for name in names} | more
+    return {name: started(180, "apply", done.owner(name), "0a1b2c3d") for name in names} | more
 
 
 def test_a_state_that_knows_what_is_there_has_nothing_to_explain() -> None:

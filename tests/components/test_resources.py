@@ -22,6 +22,7 @@ from tests.mocked import (
     public_key,
 )
 from tests.scripts.sandbox import unpacked
+from tests.unit.harmless import STARTED
 
 COMMAND = "command:remote:Command"
 TWO: dict[str, dict[str, Any]] = {"mon1": {}, "mon2": {}}
@@ -170,8 +171,8 @@ def test_a_command_holds_nothing_but_its_verb_its_owner_and_its_generation() -> 
     given = {"labels": {"env": "PLANTED"}, "exporters": {"node": exporter(unit="PLANTED.service", path="/PLANTED")}}
     for name, one in commands(deploy(fleet(hosts={"web1": given}))).items():
         owner = rf"metrics-tunnel:test\.{name}\.[0-9a-f]{{8}}"
-        assert re.fullmatch(rf"timeout \d+ sh -s -- apply {owner} [0-9a-f]{{8}}", one.inputs["create"])
-        assert re.fullmatch(rf"timeout \d+ sh -s -- remove {owner}", one.inputs["delete"])
+        assert re.fullmatch(rf"timeout \d+ {re.escape(STARTED)} apply {owner} [0-9a-f]{{8}}", one.inputs["create"])
+        assert re.fullmatch(rf"timeout \d+ {re.escape(STARTED)} remove {owner}", one.inputs["delete"])
         assert one.inputs["delete"].split()[-1] == one.inputs["create"].split()[-2]
 
 
@@ -377,10 +378,10 @@ def test_all_that_will_run_as_root_can_be_read_before_up_but_for_secrets(
     assert "PLANTED" not in "".join(shown.values())
     assert TUNNEL_KEY not in "".join(shown.values())
     for name, text in shown.items():
-        sent = done.resources[name].inputs["stdin"].partition("\n")[2]
+        sent = done.resources[name].inputs["stdin"].partition("# metrics-tunnel\n")[2]
         head, values, functions = *text.split("\n\n")[:2], unpacked(sent)
         assert f"apply {done.owner(name)} " in head
         assert f"remove {done.owner(name)}\n" in f"{head}\n"
-        assert text.endswith(f'{functions}\nmain "$@" </dev/null\n')
+        assert text.endswith(f'{functions}\nmain "$@" </dev/null\nexit\n')
         for line in sent.partition("C=$(")[0].replace(TUNNEL_KEY, "(a secret, which is not shown)").splitlines():
             assert line in values.splitlines(), name

@@ -57,7 +57,7 @@ def cut(host: Host) -> None:
 
 def at_rest(host: Host) -> Picture:
     """Return what a machine is like once no script is at work there: no file may be half."""
-    wait("the script to end", lambda: not host.run("ps axo args | grep '^sh -s -- '", check=False))
+    wait("the script to end", lambda: not host.run("ps axo args | grep '^sh -c sent='", check=False))
     seen = picture.take(host)
     assert not [path for path in seen if ".mt-" in path]
     return {path: what for path, what in seen.items() if not path.startswith("/var/lib/metrics-tunnel")}

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import pytest
 
+from components.payload import started
 from lab import layouts
 from lab.hosts import Host, Lab
 from tests.lab.sent import over_login
@@ -104,14 +105,14 @@ class Unit:
 
     def apply(self, one: Part, generation: str = "0a1b2c3d") -> str:
         """Apply, and return what was said: nothing where it went well."""
-        return self._do(one, f"apply {one.owner} {generation}")
+        return self._do(one, "apply", one.owner, generation)
 
     def remove(self, one: Part) -> str:
         """Remove."""
-        return self._do(one, f"remove {one.owner}")
+        return self._do(one, "remove", one.owner)
 
-    def _do(self, one: Part, words: str) -> str:
-        ended = over_login(self.host, f"timeout 300 sh -s -- {words}", one.stdin)
+    def _do(self, one: Part, *words: str) -> str:
+        ended = over_login(self.host, started(300, *words), one.stdin)
         return f"{ended.said} (ended with {ended.code})" if ended.code else ""
 
 
@@ -182,7 +183,7 @@ def test_what_would_not_take_the_flag_is_refused_by_the_first_look_untouched(nam
     with Unit(hosts["web12"], text, case=_EDGE) as one:
         process = one.host.run("systemctl show -p MainPID --value case")
         look = dict(deployed().asked)["web1"]
-        seen = [line for line in one.host.run("sh -s", text=look).splitlines() if "\texporter-9100\tfail\t" in line]
+        seen = [line for line in one.host.run(started(60), text=look).splitlines() if "\texporter-9100\tfail\t" in line]
         assert len(seen) == 1
         assert re.search(says, seen[0])
         assert _BY_HAND in seen[0]

@@ -13,6 +13,7 @@ import pytest
 
 from lab.project import Project
 from tests.unit.arguments import Call, accepted, calls
+from tests.unit.harmless import STARTED
 from tests.unit.hostile import HOSTILE, KEY
 
 PLANTED = "touch /etc/owned"
@@ -26,7 +27,7 @@ NAMES = [
     "-a",
 ]
 LABELS = [one for one in HOSTILE if one.isprintable() and 0 < len(one) < 100][::5]
-COMMAND = r"(sudo -n )?timeout [0-9]+ sh -s -- (apply|remove) (?:[\w.-]+:)?[\w.-]+( [0-9a-f]+)?"
+COMMAND = rf"(sudo -n )?timeout [0-9]+ {re.escape(STARTED)} (apply|remove) (?:[\w.-]+:)?[\w.-]+( [0-9a-f]+)?"
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import resource
+import shlex
 import shutil
 import signal
 import stat
@@ -23,7 +24,7 @@ from typing import Any
 import pytest
 
 from components.drift import Finding, parse
-from components.payload import packed
+from components.payload import packed, started
 from tests.mocked import Deployment, deploy, fleet
 
 SHELLS = ["dash", "bash --posix", "busybox sh"]
@@ -274,10 +275,12 @@ class Sandbox:
             "HOME": str(self.root),
         }
         shell, *flags = self.shell.split()
+        # `timeout` ends what the script has started, too.
+        timeout, seconds, _, *words = shlex.split(started(_SECONDS, *args))
+        first, newline, rest = (text if ready else self.inside(text)).partition("\n")
         done = subprocess.run(
-            # It ends what the script has started, too.
-            ["timeout", str(_SECONDS), shutil.which(shell) or shell, *flags, "-s", "--", *args],
-            input=_PREFIX + (text if ready else self.inside(text)),
+            [timeout, seconds, shutil.which(shell) or shell, *flags, *words],
+            input=f"{first}{newline}{_PREFIX}{rest}",
             capture_output=True,
             text=True,
             check=False,

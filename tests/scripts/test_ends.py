@@ -51,7 +51,7 @@ class Ended:
             machine.edit("etc/passwd", "/home/ann", f"{machine.root}/home/ann")
         if name == "web1-scrape-config":
             assert machine.apply(parts()["mon1-scrape-job"]).code == 0
-        self.text = f'echo $$ >"$ROOT/fake/group"\n{machine.inside(self.part.stdin)}'
+        self.text = machine.inside(self.part.stdin).replace("\n", '\necho $$ >"$ROOT/fake/group"\n', 1)
         self.runs = {"apply": ("apply", self.part.owner, "0a1b2c3d"), "remove": ("remove", self.part.owner)}
 
     def state(self) -> dict[str, object]:

@@ -153,7 +153,7 @@ def test_a_payload_cut_anywhere_changes_nothing(name: str, machine: Sandbox) -> 
     # Where the cut is among the values and packed functions is of little matter; at the call each byte is.
     packed_to = text.index("\nE\n")
     for end in (*range(1, packed_to, 400), *range(packed_to, text.rindex(" </dev/null"))):
-        machine.run(text[:end], "apply", f"{STACK}.x.0", "0a1b2c3d", ready=True)
+        assert machine.run(text[:end], "apply", f"{STACK}.x.0", "0a1b2c3d", ready=True).code
     assert machine.state(times=True) == before
     assert machine.calls() == called
 

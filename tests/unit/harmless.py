@@ -32,8 +32,12 @@ _KINDS = (
     "exporter",
 )
 _ON_HOST = {"authorized-key", "login-key", "exporter"}
-_LAST = 'main "$@" </dev/null\n'
-_SUDO = """sh -c 'IFS= read -r p; printf "%s\\n" "$p" | sudo -S -p "" -v && sudo -n {}'"""
+_LAST = 'main "$@" </dev/null\nexit\n'
+_SUDO = """sh -c 'IFS= read -r p; printf "%s\\n" "$p" | sudo -S -p "" -v && sudo -n "$@"' sudo {}"""
+STARTED = (
+    """sh -c 'sent=$(cat); case $sent in "# metrics-tunnel"*) eval "$sent" ;; esac; """
+    """echo "standard input lost" >&2; exit 3' metrics-tunnel"""
+)
 _SSH = """/usr/bin/ssh -NTF none -oIdentitiesOnly=yes -oIdentityFile=${{CREDENTIALS_DIRECTORY}}/key
 -oUserKnownHostsFile=${{CREDENTIALS_DIRECTORY}}/known_hosts -oGlobalKnownHostsFile=/dev/null -oStrictHostKeyChecking=yes
 -oHostKeyAlias={host} -oUpdateHostKeys=no -oBatchMode=yes -oExitOnForwardFailure=yes -oConnectTimeout=5
@@ -121,7 +125,8 @@ class _Part:
         """Command lines hold names of ours alone, the connection is what was written, and so are the values."""
         user = self.machine.get("user") or self.settings.get("ssh", {}).get("user", "root")
         for verb, start, last in (("create", "apply", " (?:0|[0-9a-f]{8})"), ("delete", "remove", "")):
-            text = f"timeout [0-9]+ sh -s -- {start} metrics-tunnel:test[.]{resource.name}[.][0-9a-f]{{8}}{last}"
+            owner = f"metrics-tunnel:test[.]{resource.name}[.][0-9a-f]{{8}}"
+            text = f"timeout [0-9]+ {re.escape(STARTED)} {start} {owner}{last}"
             wanted = text if user == "root" else re.escape(_SUDO).replace(r"\{\}", text)
             # Of a machine that is left alone there is none.
             line = resource.inputs.get(verb)
@@ -153,6 +158,7 @@ class _Part:
             "honor_labels": False,
             "honor_timestamps": False,
             "follow_redirects": False,
+            "fallback_scrape_protocol": "PrometheusText0.0.4",
             "sample_limit": self.scrape.get("sampleLimit") or 15000,
             "body_size_limit": "32MB",
             "label_limit": 64,

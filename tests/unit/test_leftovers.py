@@ -3,6 +3,7 @@
 import pytest
 
 from components.leftovers import leftovers
+from components.payload import started
 from components.state import Recorded, parse, without_project
 
 HOLDER = "shop:prod"
@@ -79,9 +80,16 @@ def test_a_state_tells_owner_and_generation_of_each_part_however_it_was_sent() -
         {
             f"{kind}a": {"outputs": {"create": "timeout 180 sh -s -- apply prod.a.1 0a1b2c3d"}},
             f"{kind}b": {"outputs": {"create": sudo.format("shop:prod.b.1")}},
+            f"{kind}c": {
+                "outputs": {"create": f"sh -c '... sudo -n \"$@\"' sudo {started(180, 'apply', 'shop:prod.c.1', '2e')}"}
+            },
             f"{kind}never": {"outputs": {}},
             "urn:pulumi:prod::shop::pulumi:pulumi:Stack::x": {"outputs": {"listens": {}}},
         }
     )
-    assert found == {"a": Recorded("prod.a.1", "0a1b2c3d"), "b": Recorded("shop:prod.b.1", "1f")}
+    assert found == {
+        "a": Recorded("prod.a.1", "0a1b2c3d"),
+        "b": Recorded("shop:prod.b.1", "1f"),
+        "c": Recorded("shop:prod.c.1", "2e"),
+    }
     assert without_project("shop:prod.b.1") == without_project("prod.b.1") == "prod.b.1"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.drift import Finding, parse
-from components.payload import assignments, code, functions, observation, packed, payload
+from components.payload import assignments, code, functions, observation, packed, payload, started
 from components.ssh_tunnel import Forward, desired
 
 SCRIPTS = ["keypair", "authorized-key", "login-key", "tunnel-watchdog", "ssh-tunnel", "scrape-job", "scrape-config"]
@@ -31,7 +31,7 @@ def test_a_name_that_is_no_variable_is_refused(name: str) -> None:
 @pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
 def test_a_payload_is_well_formed_in_every_shell_and_ends_with_its_call(script: str, shell: str) -> None:
     text = payload(script, {"PART": "x"})
-    assert text.endswith('main "$@" </dev/null\n')
+    assert text.endswith('main "$@" </dev/null\nexit\n')
     for one in (text, code(script)):
         subprocess.run([*shell.split(), "-n"], input=one, text=True, check=True)
         assert subprocess.run(
@@ -68,6 +68,34 @@ def test_a_payload_cut_anywhere_before_its_last_line_runs_nothing(script: str) -
         assert "not found" in done.stderr or "Syntax error" in done.stderr
 
 
+_SENT = "# metrics-tunnel\nMACHINE='web1'\necho \"$MACHINE $*\"\nexit\n"
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
+@pytest.mark.parametrize("eaten", range(len(_SENT) + 1))
+def test_nothing_runs_and_that_is_no_success_where_a_startup_file_has_read_some_of_it(eaten: int, shell: str) -> None:
+    command = started(9, "apply", "shop:prod.web1-exporter-node.1", "0a").replace(" sh -c ", f" {shell} -c ", 1)
+    done = subprocess.run(["sh", "-c", command], input=_SENT[eaten:], capture_output=True, text=True, check=False)
+    if not eaten:
+        assert (done.returncode, done.stdout) == (0, "web1 apply shop:prod.web1-exporter-node.1 0a\n")
+        return
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "standard input lost\n"
+
+
+def test_a_payload_without_its_end_is_no_success() -> None:
+    done = subprocess.run(["sh", "-c", started(9)], input=_SENT[: -len("exit\n")], text=True, check=False)
+    assert done.returncode == 3
+
+
+def test_a_look_that_another_shell_reads_in_place_of_its_command_is_refused() -> None:
+    look = observation([])
+    done = subprocess.run(["sh"], input=look, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "another shell in place of our command" in done.stderr
+    assert subprocess.run(["sh", "-c", started(9)], input=look, text=True, check=False).returncode == 0
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_part_has_every_verb(script: str) -> None:
     verbs = {"preflight", "change", "prove", "record", "undo", "restore", "check", "notices", "present"}
@@ -77,7 +105,7 @@ def test_every_part_has_every_verb(script: str) -> None:
 def test_an_observation_is_well_formed_and_ends_with_its_end() -> None:
     text = observation([(script, "o", {"PART": script}) for script in SCRIPTS])
     subprocess.run(["dash", "-n"], input=text, text=True, check=True)
-    assert text.rstrip().endswith("end\\n'")
+    assert text.endswith("end\\n'\nexit\n")
 
 
 def test_findings_are_read_and_a_greeting_is_passed_over() -> None:
