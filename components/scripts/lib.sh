@@ -969,8 +969,16 @@ run_unit() {
   systemctl -q enable $UNIT
   START=$(date +%s)
   if [ -n "$CHANGED" ] || ! systemctl is-active -q "$UNIT"; then
-    start_again "$UNIT" || fail "$UNIT does not start; see: journalctl -u $UNIT"
+    # What fails once, as where systemd is in the middle of something, it tries again by itself, after RestartSec.
+    start_again "$UNIT" || poll 6 is_running || fail "$UNIT does not start$(why_not_started); see: journalctl -u $UNIT"
   fi
+}
+
+is_running() { systemctl is-active -q "$UNIT"; }
+
+# Systemd's own word of a unit whose program it could not start, as in a container that may not mount.
+why_not_started() {
+  journalctl -u "$UNIT" -qo cat --since "@$START" | sed -n 's/^.*: \(Failed at step .*\)/: \1/p' | tail -n 1
 }
 
 # Drop-ins for UNIT alone; those for all services are the machine's.
@@ -985,7 +993,7 @@ undo_unit() { # COMMAND
   elif [ -z "$ran_before" ]; then
     systemctl stop "$UNIT"
   else
-    start_again "$UNIT"
+    start_again "$UNIT" || :
     # Others need not wait for it.
     flock -u 9
     [ -z "$worked_before" ] || poll 20 "$1" || lost="$UNIT does not work as before; see: journalctl -u $UNIT"

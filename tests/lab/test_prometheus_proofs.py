@@ -111,7 +111,11 @@ CONFIGS = {
         mend_host=f"kill -CONT $(systemctl show -p MainPID --value {_EXPORTER})",
     ),
     "no tunnel": Fault(
-        r"connection refused", server="systemctl stop metrics-tunnel-web1", mend="systemctl start metrics-tunnel-web1"
+        r"connection refused",
+        server="systemctl stop metrics-tunnel-web1",
+        # On a busy machine a start may fail once; systemd tries again, and the journal says why.
+        mend="systemctl start metrics-tunnel-web1 || { journalctl -u metrics-tunnel-web1 -n 20 >&2; sleep 8; "
+        "systemctl is-active metrics-tunnel-web1; }",
     ),
     "no job": Fault(
         r"it does not know the target yet; see: journalctl -u prometheus.service",

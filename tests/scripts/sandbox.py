@@ -209,10 +209,10 @@ class Sandbox:
         self.write(f"fake/pid/{unit}", "600\n")
         self.write(
             f"fake/on-start/{unit}",
-            f'[ -e "$ROOT/fake/watchdog-dies" ] || {{ mkdir -p {loop} && echo sleep >{loop}/comm && '
+            f'[ -e "$ROOT/fake/watchdog-dies" ] || {{ "$REAL/mkdir" -p {loop} && echo sleep >{loop}/comm && '
             f"printf 'PPid:\t600\n' >{loop}/status; }}\n",
         )
-        self.write(f"fake/on-stop/{unit}", f"rm -rf {loop}\n")
+        self.write(f"fake/on-stop/{unit}", f'"$REAL/rm" -rf {loop}\n')
 
     def add_tunnel(self, listen: str, unit: str = "metrics-tunnel-web1.service") -> None:
         """Let a tunnel's unit listen once it runs."""
@@ -276,8 +276,8 @@ class Sandbox:
         }
         shell, *flags = self.shell.split()
         # `timeout` ends what the script has started, too.
-        timeout, seconds, _, *words = shlex.split(started(_SECONDS, *args))
-        first, newline, rest = (text if ready else self.inside(text)).partition("\n")
+        timeout, seconds, _, *words = shlex.split(started(_SECONDS, *args).replace("$(cat)", "$($REAL/cat)"))
+        first, newline, rest = (text if ready else self.inside(_as_sent(text))).partition("\n")
         done = subprocess.run(
             [timeout, seconds, shutil.which(shell) or shell, *flags, *words],
             input=f"{first}{newline}{_PREFIX}{rest}",
@@ -337,6 +337,11 @@ def unpacked(payload: str) -> str:
     found = _PACKED.search(payload)
     assert found
     return gzip.decompress(base64.b64decode(found[1])).decode()
+
+
+def _as_sent(text: str) -> str:
+    """Return a payload or an observation as it is, and any other text with the lines between which it would be sent."""
+    return text if text.startswith("# metrics-tunnel\n") else f"# metrics-tunnel\n{text}\nexit\n"
 
 
 def refuse_outside(text: str, root: Path) -> None:

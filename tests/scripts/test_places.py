@@ -31,7 +31,8 @@ def quoted(value: str) -> str:
 def changed(part: Part, name: str, value: str) -> str:
     """Return a part's payload with another value, which is added where the part has none of this name."""
     bare = re.sub(rf"^{name}=(?:'[^']*'|\S*)\n", "", part.stdin, flags=re.MULTILINE)
-    return f"{name}={quoted(value)}\n{bare}"
+    first, rest = bare.split("\n", 1)
+    return f"{first}\n{name}={quoted(value)}\n{rest}"
 
 
 def refused(machine: Sandbox, text: str, *words: str) -> Done:

@@ -88,9 +88,11 @@ def test_a_user_or_unit_of_somebody_else_is_refused_untouched(machine: Sandbox) 
 def test_a_unit_that_does_not_start_leaves_nothing(machine: Sandbox) -> None:
     before = machine.state("etc")
     machine.write("fake/start-fails", "")
+    said = "Failed at step CREDENTIALS spawning /bin/sh: Protocol error"
+    machine.write("fake/journal", f"Starting it...\nmetrics-tunnels-watchdog.service: {said}\nand more\n")
     refused = machine.apply(WATCHDOG)
     assert refused.code == 3
-    assert "does not start; see: journalctl -u metrics-tunnels-watchdog.service" in refused.err
+    assert f"does not start: {said}; see: journalctl -u metrics-tunnels-watchdog.service" in refused.err
     assert machine.state("etc") == before
 
 
