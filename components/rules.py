@@ -302,6 +302,13 @@ def path(value: str) -> str:
     return value
 
 
+def metrics_path(value: str) -> str:
+    """Return the absolute, plain path of an exporter's metrics."""
+    if "?" in value:
+        raise ValueError("has a query, which is not served; give the path of metrics that need none")
+    return path(value)
+
+
 def url(value: str) -> str:
     """Return Prometheus' http address with its port, without user, query or last slash. The scripts speak no TLS."""
     found = _URL.fullmatch(value)

@@ -16,7 +16,7 @@ RULES: Mapping[str, Callable[[Any], Any]] = {
     "listen": rules.listen,
     "login": rules.login,
     "password": rules.password,
-    "path": rules.path,
+    "path": rules.metrics_path,
     "port": rules.port,
     "private_key": rules.key_text,
     "private_key_password": rules.password,

@@ -547,6 +547,7 @@ metrics_answer() { # http://ADDRESS:PORT/PATH SECONDS
       if (status == 400 && names_tls) return "speaks TLS"
       if (status != 200) return "answers with status " status
       if (!whole()) return late ? "does not end its answer within " seconds " s" : "cuts its answer short"
+      if (!samples && !strange) return "answers without one sample"
       if (!samples || (strange && !chunked)) return "answers with what is no metrics"
       return "metrics"
     }

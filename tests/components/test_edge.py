@@ -109,6 +109,10 @@ HOSTS: list[tuple[dict[str, Any], str]] = [
         ({"connection": {"private_key": LOCKED, "private_key_password": "x"}}, "connection.private_key: is not opened by private_key_password; set the right one"),
         ({"connection": {"sudo_password": "PLANTED\nPLANTED"}}, "connection.sudo_password: holds a line break or control character, or more than 1024 characters; set it again"),
         ({"connection": {"sudo_password": 5}}, "connection.sudo_password: is not text; give one"),
+        (
+            {"exporters": {"node": {"port": 9100, "path": "/all?format=prometheus"}}},
+            "exporters.node.path: '/all?format=prometheus' has a query, which is not served; give the path of metrics that need none",
+        ),
         ({"connection": {"address": "local"}}, "connection.address: 'local' is for a server alone, the one that Pulumi runs on; use the machine's name or address"),
         ({"connection": {"user": ["root"]}}, "connection.user: a list is not text; write one text, in quotes"),
     ]  # fmt: skip

@@ -94,6 +94,29 @@ def test_a_local_port_that_another_process_owns_is_refused_before_anything_chang
     assert found.refusals == [f"{LISTEN} is used by nginx; give another listen"]
 
 
+@pytest.mark.parametrize(
+    ("empties", "refused"), [("LoadCredential=", True), (" LoadCredential = ", True), ("LoadCredential=a:/b", False)]
+)
+@in_each_shell
+def test_a_drop_in_of_all_services_that_empties_what_they_load_is_refused(
+    empties: str, refused: bool, machine: Sandbox
+) -> None:
+    machine.add_tunnel(LISTEN)
+    machine.write("etc/systemd/system/service.d/image.conf", f"[Service]\n{empties}\n")
+    before = machine.state(times=True)
+    done = machine.apply(TUNNEL)
+    if not refused:
+        assert done.code == 0
+        return
+    says = "/etc/systemd/system/service.d/image.conf empties LoadCredential= of every service"
+    assert done.code == 3
+    assert says in done.err
+    assert "; take that line out of it: sed -i '/LoadCredential/d' " in done.err
+    assert machine.state(times=True) == before
+    (found,) = machine.look(TUNNEL, "mon1").refusals
+    assert found.startswith(says)
+
+
 def test_the_same_port_on_another_loopback_address_is_no_obstacle(machine: Sandbox) -> None:
     machine.add_tunnel(LISTEN)
     machine.write("fake/listeners", "127.77.9.9:19100 99 nginx\n")
@@ -266,6 +289,15 @@ def test_no_banner_proves_anything_or_is_the_reason(fault: str, text: str, says:
             "the exporter answers with status 401; one that wants a password or TLS is not served",
         ),
         ("HTTP/1.1 500 Internal Server Error\r\n\r\nup 1\n", "the exporter answers with status 500"),
+        (
+            "HTTP/1.1 400 Bad Request\r\n\r\n",
+            "the exporter answers with status 400; it may answer to names alone that it knows: "
+            "let it know 127.77.0.1, or give another listen",
+        ),
+        (
+            "HTTP/1.1 301 Moved\r\nLocation: /metrics/\r\n\r\n",
+            "the exporter answers with status 301; redirects are not followed: give the path where its metrics are",
+        ),
         ("\x15\x03\x01", "the exporter speaks TLS; one that wants a password or TLS is not served"),
     ],
 )
