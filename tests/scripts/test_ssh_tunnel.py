@@ -291,8 +291,10 @@ def test_no_banner_proves_anything_or_is_the_reason(fault: str, text: str, says:
         ("HTTP/1.1 500 Internal Server Error\r\n\r\nup 1\n", "the exporter answers with status 500"),
         (
             "HTTP/1.1 400 Bad Request\r\n\r\n",
-            "the exporter answers with status 400; it may answer to names alone that it knows: "
-            "let it know 127.77.0.1, or give another listen",
+            (
+                "the exporter answers with status 400; it may answer to names alone that it knows: "
+                "let it know 127.77.0.1, or give another listen"
+            ),
         ),
         (
             "HTTP/1.1 301 Moved\r\nLocation: /metrics/\r\n\r\n",
