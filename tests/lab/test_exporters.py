@@ -53,7 +53,7 @@ BROKEN: dict[str, tuple[str, str]] = {
     ),
     "fails": (_answers("HTTP/1.1 500 No\\r\\n\\r\\nup 1\\n"), "answers with status 500"),
     "shows a page": (_answers("HTTP/1.1 200 OK\\r\\n\\r\\n<html>up 1</html>\\n"), "answers with what is no metrics"),
-    "is empty": (_answers("HTTP/1.1 200 OK\\r\\n\\r\\n"), "answers with what is no metrics"),
+    "is empty": (_answers("HTTP/1.1 200 OK\\r\\n\\r\\n"), "answers without one sample"),
     "speaks TLS": (
         _answers("\\x15\\x03\\x01\\x00\\x02\\x02\\x16"),
         "speaks TLS; one that wants a password or TLS is not served",

@@ -307,7 +307,7 @@ def test_an_exporter_that_does_not_come_back_on_loopback_is_given_back_as_it_was
     ("answer", "says"),
     [
         ("*** production ***\nup 1\n", "answers with what is no HTTP"),
-        ("HTTP/1.1 200 OK\r\n\r\n", "answers with what is no metrics"),
+        ("HTTP/1.1 200 OK\r\n\r\n", "answers without one sample"),
         ("HTTP/1.1 503 Service Unavailable\r\n\r\nup 1\n", "answers with status 503"),
         ("HTTP/1.1 401 No\r\n\r\n", "answers with status 401; one that wants a password or TLS is not served"),
         ("", "closes the connection without an answer"),
