@@ -128,6 +128,7 @@ def _remedy(error: Exception, machine: Machine) -> str:
         "standard input lost": f"a startup file of that login, such as ~/.bashrc, has read it: {_NOBODY_TYPES}",
         "another shell in place of our command": _NOBODY_TYPES,
         "sudo:": "set sudoPassword, or allow the user NOPASSWD",
+        "the answer was cut short": f"check it with ssh; where that works a startup file exits: {_NOBODY_TYPES}",
         "exit ": "check with ssh what the user's login shell does",
     }
     found = (remedy for said, remedy in remedies.items() if said in str(error))

@@ -23,24 +23,21 @@ _SIDE_BY_SIDE = 4
 _LEVEL = 12
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _FIRST_LINE = "# metrics-tunnel"
+LAST_LINE = '{ main "$@" </dev/null; exit; }\n'
 # Few words: Pulumi prints the command above whatever a part says.
 _STARTED = f'sent=$(cat); case $sent in "{_FIRST_LINE}"*) eval "$sent" ;; esac; echo "standard input lost" >&2; exit 3'
-# Where a startup file has put another shell in the place of our command, that one reads this, and knows no verb.
-_BY_ITS_COMMAND = """\
-[ "$0" = metrics-tunnel ] || {
-echo "a startup file of this login has put another shell in place of our command" >&2
-exit 3
-}
-"""
 
 
 def started(seconds: int, *words: str) -> str:
     """Return the command that runs what `payload` or `observation` gives, from standard input.
 
     A startup file of the login (~/.bashrc) may read some of that, or all, and a shell takes nothing for success: so
-    nothing runs unless the first line has come, and where none of it ends the run the command fails.
+    nothing runs unless the first line has come, and where none of it ends the run the command fails. What the login has
+    in its environment may have the name of one of our values.
     """
-    return " ".join([f"timeout {seconds} sh -c {shlex.quote(_STARTED)} metrics-tunnel", *map(shlex.quote, words)])
+    return " ".join(
+        [f"timeout {seconds} env -i sh -c {shlex.quote(_STARTED)} metrics-tunnel", *map(shlex.quote, words)]
+    )
 
 
 @cache
@@ -100,10 +97,10 @@ def read_by(script: str, values: Mapping[str, str]) -> dict[str, str]:
 def payload(script: str, values: Mapping[str, str]) -> str:
     """Return the standard input that `started` runs with `apply` or `remove` for one part.
 
-    The call stands last: of an upload that was cut short nothing runs.
+    The call stands last, in braces: of an upload that was cut short nothing runs.
     """
     values_read = assignments(read_by(script, values))
-    return f'{_FIRST_LINE}\n{values_read}{packed(code(script))}main "$@" </dev/null\nexit\n'
+    return f"{_FIRST_LINE}\n{values_read}{packed(code(script))}{LAST_LINE}"
 
 
 def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
@@ -115,6 +112,7 @@ def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
         name
         for name in reachable(
             [
+                "by_its_command",
                 "observe",
                 "observe_owners",
                 *_WORD.findall("".join(text for script in scripts for text in functions(script).values())),
@@ -136,4 +134,4 @@ def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
     rounds = [calls[start : start + _SIDE_BY_SIDE] for start in range(0, len(calls), _SIDE_BY_SIDE)]
     body = "\n".join([*blocks, *("".join(f"{call} &\n" for call in some) + "wait" for some in rounds)])
     last = "(observe_owners)\nprintf 'metrics-tunnel\\tend\\n'\nexit\n"
-    return f"{_FIRST_LINE}\n{_BY_ITS_COMMAND}{library}\n{body}\n{last}"
+    return f"{_FIRST_LINE}\n{library}\nby_its_command\n{body}\n{last}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pulumi
 
-from .payload import assignments, code, read_by
+from .payload import LAST_LINE, assignments, code, read_by
 
 FOLDER = "METRICS_TUNNEL_SHOW"
 _SECRET = "(a secret, which is not shown)"  # noqa: S105 - what stands there instead of one
@@ -61,5 +61,5 @@ def whole(name: str, machine: str, owner: str, script: str, values: Mapping[str,
         f"# {name}: what runs as root on {machine}.\n"
         f"# Applied by:    {run('apply', owner, 'GENERATION')}\n"
         f"# Taken away by: {run('remove', owner)}\n\n"
-        f'{assignments(read_by(script, values))}\n{code(script)}\nmain "$@" </dev/null\nexit\n'
+        f"{assignments(read_by(script, values))}\n{code(script)}\n{LAST_LINE}"
     )

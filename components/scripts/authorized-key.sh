@@ -220,8 +220,8 @@ change() {
 changed_by_hand() {
   [ -n "$LINE" ] || return 0
   wanted=$(dropin)
-  # A line that is missing in the drop-in may be one that an earlier release did not write.
-  if [ -n "$(user_drift)" ] || dropin_drift | grep -qv ' does not say '; then
+  if [ -n "$(user_drift)$(limits_by_hand)" ] || [ -e $TO_READ ]; then
+    # While sshd has not read the drop-in, as after a run that was killed, the limits are those that a hand has made.
     echo all
   elif [ -n "$({ cat $KEYS 2>/dev/null || :; } | line_drift $KEYS)" ]; then
     echo line
@@ -229,6 +229,18 @@ changed_by_hand() {
     echo none
   fi
 }
+
+# What of the drop-in a hand has changed. A line that is missing may be one that an earlier release did not write.
+limits_by_hand() {
+  if [ "$(kept limits)" = "$(limits_checksum)" ]; then
+    dropin_drift
+  else
+    dropin_drift | grep -v ' does not say ' || :
+  fi
+}
+
+# Of what a release writes, less the ports, which other stacks change.
+limits_checksum() { dropin | grep -v '^PermitOpen' | sha256sum; }
 
 # The user, in a group of its own whatever the defaults of this machine are.
 own_user() {
@@ -391,6 +403,7 @@ refuse_to_close_a_port() {
 
 record() {
   keep line "$LINE"
+  keep limits "$(limits_checksum)"
   # Of a removal that was ended.
   rm -f $RECEIPT/group
 }
@@ -477,6 +490,7 @@ check() {
   shut_out
   wanted=$(dropin)
   dropin_drift
+  [ ! -e $TO_READ ] || echo "sshd has not read $CONF yet, as where a run was killed; it is told to"
   # What was edited is told already.
   untouched=$(printf '%s\n' "$wanted" | grep -sxFf $CONF || :)
   for origin in $(key_origins); do

@@ -12,6 +12,7 @@
 main() { # apply OWNER GENERATION | remove OWNER
   # Where a subshell says why it fails.
   exec 3>&2
+  by_its_command
   begin
   wrong=$(out_of_place "$@")
   if [ -n "$wrong" ]; then
@@ -35,8 +36,9 @@ apply() { # OWNER GENERATION
   only_ours "$1"
   preflight
   closed_to_others
-  UNDO=' '
   OWNER=$1
+  RECORDED=$(recorded_by_others)
+  UNDO=' '
   STEP=change
   mend_folders
   change
@@ -62,18 +64,36 @@ remove() { # OWNER
     rm -rf "$RECEIPT"
     return
   fi
-  recorded=$(recorded_as "$1")
-  if [ -z "$recorded" ]; then
+  if [ -z "$(recorded_as "$1")" ] && ! damaged "$1"; then
     # A receipt that does not name this instance is its successor's.
     return
-  elif [ "$owners" = "${recorded%.*}" ]; then
+  elif [ -z "$(recorded_by_others)" ]; then
     restore
     trap '' HUP INT TERM
     rm -rf "$RECEIPT"
   else
     # It is another resource's as well.
-    rm "$RECEIPT/owners/${recorded%.*}"
+    for file in $(own_files); do rm -f "$RECEIPT/owners/$file"; done
   fi
+}
+
+# Whether a file of this owner is there and holds nothing that we have written, as after a power cut.
+damaged() { # OWNER
+  for file in $(own_files); do
+    [ -e "$RECEIPT/owners/$file" ] || continue
+    case $(kept "owners/$file") in "$file."?*' '?*) ;; *) return 0 ;; esac
+  done
+  false
+}
+
+# The names of OWNER's file, of today and of releases up to 0.1.0.
+own_files() { printf '%s\n' "${OWNER%.*}" "$(without_project "${OWNER%.*}")"; }
+
+# What other resources have recorded here: each apply of theirs that was proven writes another generation.
+recorded_by_others() {
+  { owner_files | grep -vxF "$(own_files)" || :; } | while read -r file; do
+    echo "$file $(kept "owners/$file")"
+  done
 }
 
 # The names of the owners' files in the receipt, a line each.
@@ -111,6 +131,14 @@ only_ours() { # OWNER
     *":$STACK") fail "project ${file%%:*} has a stack $STACK too, and this is its; rename one of the two stacks (pulumi stack rename), or take this out there" ;;
     esac
   done
+}
+
+# Where a startup file of the login has put another shell in the place of our command, that shell knows no verb.
+by_its_command() {
+  [ "$0" = metrics-tunnel ] || {
+    echo "a startup file of this login has put another shell in place of our command" >&2
+    exit 3
+  }
 }
 
 begin() {
@@ -210,13 +238,13 @@ fail() {
 finish() { # CODE where it is a signal, which may come while another is handled
   E=${1-$?}
   trap '' EXIT HUP INT TERM
-  set +e
+  set +eu
   if [ $E != 0 ]; then
     SAID=${SAID:-stopped at $STEP; mend the above, run again}
-    # What another stack has proven stays.
+    # What another stack has proven meanwhile stays.
     if [ -n "$UNDO" ] && {
       take_lock
-      ! owner_files | grep -qvxF -e "${OWNER%.*}" -e "$(without_project "${OWNER%.*}")"
+      [ "$(recorded_by_others)" = "$RECORDED" ]
     }; then
       lost=
       put_back
@@ -500,9 +528,9 @@ metrics_answer() { # http://ADDRESS:PORT/PATH SECONDS
   # What is printed last tells how the request ended, and whether the last line had an end.
   { http_answer "$1" "$2" && echo .0 || echo .$?; } | awk -v seconds="$2" '
     BEGIN {
-      number = "[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+|[iI][nN][fF]|[nN][aA][nN])([eE][-+]?[0-9]+)?"
+      number = "[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+|[iI][nN][fF]([iI][nN][iI][tT][yY])?|[nN][aA][nN])([eE][-+]?[0-9]+)?"
       name = "[a-zA-Z_:][a-zA-Z0-9_:]*"
-      sample = "^[ \t]*(" name "[ \t]+|(" name ")?[ \t]*[{].*[}][ \t]*)" number "([ \t]+" number ")?([ \t]+#.*)?$"
+      sample = "^[ \t]*(" name "[ \t]+|(" name ")?[ \t]*[{].*[}][ \t]*)" number "([ \t]+" number ")?([ \t]+#.*)?[ \t]*$"
       promised = -1
     }
     NR > 1 { take(line, 1) }
@@ -947,6 +975,7 @@ runs_again() { # UNIT
 
 # For undo_unit. Sets ran_before, and worked_before by what a command says of UNIT.
 note_unit() { # COMMAND
+  refuse_dropins_by_prefix
   ran_before=
   worked_before=
   case $(shows "$UNIT" ActiveState) in active | activating | reloading) ran_before=yes ;; esac
@@ -983,7 +1012,17 @@ why_not_started() {
 }
 
 # Drop-ins for UNIT alone; those for all services are the machine's.
-own_dropins() { shows $UNIT DropInPaths | tr ' ' '\n' | grep "/$UNIT.d/" || :; }
+own_dropins() { dropins | grep "/$UNIT.d/" || :; }
+
+# Drop-ins for units whose names begin as UNIT's does: others may be meant as well.
+dropins_by_prefix() { dropins | grep -v -e '/service\.d/' -e "/$UNIT.d/" || :; }
+
+dropins() { shows $UNIT DropInPaths | tr ' ' '\n' | grep . || :; }
+
+refuse_dropins_by_prefix() {
+  overriding=$(dropins_by_prefix | tr '\n' ' ' | sed 's/ $//')
+  [ -z "$overriding" ] || fail "$UNIT is overridden by $overriding, as are others whose names begin so; take that away, or give it another name"
+}
 
 # After its files were put back: what ran before runs again, and what worked before works again, by what the command says
 # that note_unit got. Sets lost where it does not.
@@ -1010,6 +1049,8 @@ drop_unit() { # FILES of it
 
 # What keeps UNIT from running as its file says.
 unit_drift() {
+  overriding=$(dropins_by_prefix | tr '\n' ' ' | sed 's/ $//')
+  [ -z "$overriding" ] || echo "$UNIT is overridden by $overriding"
   systemctl show -p UnitFileState -p ActiveState -p DropInPaths $UNIT | while IFS= read -r W; do
     case $W in
     UnitFileState=enabled) ;;

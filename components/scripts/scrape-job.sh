@@ -173,9 +173,12 @@ change() {
 # Where Prometheus has got another file since, our block goes from the one before, which nobody reads any more.
 leave_earlier_config() {
   earlier=$(kept config)
-  if [ -z "$earlier" ] || [ "$earlier" = "$CONFIG" ] || [ ! -f "$earlier" ]; then
+  if [ -z "$earlier" ] || [ ! -f "$earlier" ]; then
     return 0
   fi
+  # It may be a link by now, to the same file or to another.
+  earlier=$(readlink -f "$earlier")
+  [ "$(same_file "$earlier")" != "$(same_file "$CONFIG")" ] || return 0
   candidate removed "$earlier"
   cmp -s "$CANDIDATE" "$earlier" || mv -f "$CANDIDATE" "$earlier"
   label "$earlier"
@@ -213,7 +216,7 @@ keep_others_edit() {
   rm -f "$CONFIG.mt-old" "$CONFIG.mt-new"
 }
 
-# Sets reloaded_before, when Prometheus last read its configuration and took it.
+# Sets reloaded_before, when Prometheus last read its configuration and took it, as far as it says so now, and START.
 reload() {
   reloaded_before=$(last_reload)
   START=$(date +%s)
@@ -224,10 +227,12 @@ last_reload() {
   http_get "$URL/metrics" 3 | sed -n 's/^prometheus_config_last_reload_success_timestamp_seconds //p'
 }
 
-# Whether Prometheus has read its configuration since we told it to: it says when, and that is another time than before.
+# Whether Prometheus has read its configuration since we told it to: it says when, and that is another time than before,
+# which it may not have said.
 reloaded() {
   reloaded_now=$(last_reload)
-  [ -n "$reloaded_now" ] && [ "$reloaded_now" != "$reloaded_before" ]
+  [ -n "$reloaded_now" ] && [ "$reloaded_now" != "$reloaded_before" ] &&
+    awk -v now="$reloaded_now" -v start="$START" 'BEGIN { exit !(now >= start) }'
 }
 
 loaded() {
@@ -469,7 +474,7 @@ restore() {
   config_then=$(kept config)
   if [ -n "$config_then" ] && [ -z "$(running)" ]; then
     # There is nobody to tell.
-    CONFIG=$config_then
+    CONFIG=$(readlink -f "$config_then")
     if [ -e "$CONFIG" ]; then
       candidate removed "$CONFIG"
       mv "$CANDIDATE" "$CONFIG"

@@ -13,6 +13,7 @@ paths() {
 
 preflight() {
   paths
+  carried_before=
   [ -x /usr/bin/ssh ] || fail "no /usr/bin/ssh; install the OpenSSH client here (openssh-client, on Red Hat openssh-clients)"
   [ ! -s $F ] || grep -q "stack $STACK;" $F || held_by_this_stack || fail "$F is another stack's; rename the host"
   P=$(shows $UNIT MainPID)

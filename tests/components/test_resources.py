@@ -9,6 +9,7 @@ import pulumi
 import pytest
 
 from components import MonitoredHost, PrometheusServer
+from components.payload import LAST_LINE
 from tests.mocked import (
     ADMIN_KEY,
     HOST_KEY,
@@ -382,6 +383,6 @@ def test_all_that_will_run_as_root_can_be_read_before_up_but_for_secrets(
         head, values, functions = *text.split("\n\n")[:2], unpacked(sent)
         assert f"apply {done.owner(name)} " in head
         assert f"remove {done.owner(name)}\n" in f"{head}\n"
-        assert text.endswith(f'{functions}\nmain "$@" </dev/null\nexit\n')
+        assert text.endswith(f"{functions}\n{LAST_LINE}")
         for line in sent.partition("C=$(")[0].replace(TUNNEL_KEY, "(a secret, which is not shown)").splitlines():
             assert line in values.splitlines(), name

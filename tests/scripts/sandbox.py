@@ -276,7 +276,9 @@ class Sandbox:
         }
         shell, *flags = self.shell.split()
         # `timeout` ends what the script has started, too.
-        timeout, seconds, _, *words = shlex.split(started(_SECONDS, *args).replace("$(cat)", "$($REAL/cat)"))
+        timeout, seconds, _env, _i, _sh, *words = shlex.split(
+            started(_SECONDS, *args).replace("$(cat)", "$($REAL/cat)")
+        )
         first, newline, rest = (text if ready else self.inside(_as_sent(text))).partition("\n")
         done = subprocess.run(
             [timeout, seconds, shutil.which(shell) or shell, *flags, *words],

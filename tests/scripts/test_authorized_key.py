@@ -144,13 +144,14 @@ def test_only_the_sessions_of_the_key_that_goes_are_ended(journal: str, machine:
         ("etc/shadow", "metrics-tunnel:*:", "metrics-tunnel:x:", ["501", "502"]),
         (KEYS, 'permitopen="127.0.0.1:9100",', "", ["501"]),
         (KEYS, "restrict", "# restrict", ["501"]),
-        # As an earlier release wrote it.
-        (CONF, "DisableForwarding no\n", "", []),
+        (CONF, "DisableForwarding no\n", "", ["501", "502"]),
+        # What an earlier release did not write: its receipt does not say what that was.
+        ("var/lib/metrics-tunnel/authorized-key-metrics-tunnel-test-mon1-1/limits", None, "DisableForwarding no\n", []),
         (CONF, "Managed", "Managed", []),
     ],
 )
 def test_sessions_that_began_while_a_hand_had_changed_what_they_may_do_are_ended(
-    path: str, old: str, new: str, ended: list[str], machine: Sandbox
+    path: str, old: str | None, new: str, ended: list[str], machine: Sandbox
 ) -> None:
     other = parts("prod", hosts={"web1": {"exporters": {"postgres": exporter(port=9187)}}})[NAME]
     for key in (KEY, other):
@@ -161,9 +162,31 @@ def test_sessions_that_began_while_a_hand_had_changed_what_they_may_do_are_ended
         machine.write(f"proc/{pid}/status", f"Name:\tsshd\nPPid:\t{pid - 100}\n")
         accepted = ACCEPTED.format(fingerprint(public_key(f"metrics-tunnel-{stack}-mon1-1")))
         machine.write(f"fake/journal-of/{pid - 100}", accepted)
-    machine.edit(path, old, new)
+    if old is None:
+        (machine / path).unlink()
+        machine.edit(CONF, new, "")
+    else:
+        machine.edit(path, old, new)
     assert machine.apply(KEY, "22222222").code == 0
     assert machine.calls("kill") == [f"kill {pid}" for pid in ended]
+
+
+def test_what_a_killed_run_did_not_have_sshd_read_is_drift_and_the_sessions_of_that_time_are_ended(
+    machine: Sandbox,
+) -> None:
+    assert machine.apply(KEY).code == 0
+    number = machine.read("etc/passwd").splitlines()[-1].split(":")[2]
+    machine.write("proc/501/uid", f"{number}\n")
+    machine.write("proc/501/status", "Name:\tsshd\nPPid:\t500\n")
+    machine.write("var/lib/metrics-tunnel/sshd-has-to-read", "")
+    reloads = len(machine.calls("reload"))
+    assert machine.look(KEY, "web1").drift == [
+        f"sshd has not read /{CONF} yet, as where a run was killed; it is told to"
+    ]
+    assert machine.apply(KEY, "22222222").code == 0
+    assert len(machine.calls("reload")) == reloads + 1
+    assert machine.calls("kill") == ["kill 501"]
+    assert machine.look(KEY, "web1").drift == []
 
 
 def test_a_session_that_sshd_was_just_letting_in_is_ended_too(machine: Sandbox) -> None:

@@ -303,6 +303,23 @@ def test_an_exporter_that_does_not_come_back_on_loopback_is_given_back_as_it_was
 
 
 @in_each_shell
+def test_what_two_stacks_have_closed_is_put_back_where_a_change_of_one_fails(machine: Sandbox) -> None:
+    machine.add_exporter()
+    other = parts("other")["web1-exporter-node"]
+    assert machine.apply(NODE).code == 0
+    assert machine.apply(other).code == 0
+    machine.edit(f"usr/lib/systemd/system/{SERVICE}", "$ARGS", "--broken $ARGS")
+    start = machine.read(f"fake/on-start/{SERVICE}")
+    machine.write(f"fake/on-start/{SERVICE}", f'! grep -q -e --broken "$own.d"/*.conf || exit 0\n{start}')
+    before, listens = machine.state("etc"), machine.read("fake/listeners")
+    done = machine.apply(other, "22222222")
+    assert done.code == 3
+    assert "its old state is restored" in done.err
+    assert machine.state("etc") == before
+    assert machine.read("fake/listeners") == listens
+
+
+@in_each_shell
 @pytest.mark.parametrize(
     ("answer", "says"),
     [

@@ -124,6 +124,8 @@ WHOLE: dict[str, str] = {
     "letters": sized('a{x="é 漢"} 1\n'),
     "values": answered("a NaN\nb +Inf\nc -inf\nd .5\ne 1. 1700000000000\nf\t-2E+10\n\n# the end\n"),
     "spaces": answered('  a {x="y"}  1  -5\n'),
+    "blanks at the end": answered("up 1 \nb 2 17 \nc 1\t\n"),
+    "infinity": answered("a Infinity\nb -infinity\n"),
     "quoted name": answered('{"a.b",x="y"} 1\n'),
     "openmetrics": answered('a_total 1 1.5 # {trace_id="x"} 0.5\n# EOF\n'),
 }

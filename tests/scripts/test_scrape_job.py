@@ -3,10 +3,12 @@
 import os
 import re
 import shutil
+import subprocess
 
 import pytest
 
 from components.drift import Finding
+from components.payload import functions
 from tests.scripts.prometheus_texts import ASKED, REFUSED
 from tests.scripts.sandbox import PROMETHEUS, Sandbox, deployed, in_each_shell, parts
 
@@ -471,6 +473,39 @@ def test_an_old_prometheus_is_not_told_what_it_does_not_know(machine: Sandbox) -
     assert machine.look(JOB, "mon1") == Finding("0a1b2c3d")
     assert machine.remove(JOB).code == 0
     assert machine.read(CONFIG) == PROMETHEUS.decode()
+
+
+@pytest.mark.parametrize("then", ["apply", "remove", "remove, with Prometheus stopped"])
+def test_a_configuration_that_has_become_a_link_since_stays_one_and_has_the_block_where_it_points(
+    then: str, machine: Sandbox
+) -> None:
+    machine.add_prometheus()
+    assert machine.apply(JOB).code == 0
+    link, file = machine / CONFIG, machine / "srv/prometheus/prometheus.yml"
+    file.parent.mkdir(parents=True)
+    link.rename(file)
+    link.symlink_to(file)
+    if then == "apply":
+        assert machine.apply(JOB, "22222222").code == 0
+        assert machine.read("srv/prometheus/prometheus.yml") == WHOLE
+        assert machine.look(JOB, "mon1").drift == []
+    else:
+        if "stopped" in then:
+            shutil.rmtree(machine / "proc/777")
+        assert machine.remove(JOB).code == 0
+        assert file.read_bytes() == PROMETHEUS
+    assert link.is_symlink()
+
+
+@pytest.mark.parametrize(("says", "read"), [("999", ""), ("1001.5", "read")])
+def test_where_prometheus_did_not_say_before_when_it_last_read_its_file_the_moment_of_our_signal_counts(
+    says: str, read: str
+) -> None:
+    text = "\n".join(functions("scrape-job").values())
+    answer = f"http_get() {{ echo prometheus_config_last_reload_success_timestamp_seconds {says}; }}"
+    script = f"{text}\nURL=x\n{answer}\nreloaded_before=\nSTART=1000\nreloaded && echo read"
+    done = subprocess.run(["dash", "-s"], input=script, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == read
 
 
 @pytest.mark.parametrize("moment", ["before our change", "while Prometheus loads"])

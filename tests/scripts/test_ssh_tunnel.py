@@ -1,5 +1,7 @@
 """On a server: the hardened unit that carries a host's scrapes. It proves itself, or nothing of it stays."""
 
+import shutil
+
 import pytest
 
 from components.drift import Finding
@@ -115,6 +117,40 @@ def test_a_drop_in_of_all_services_that_empties_what_they_load_is_refused(
     assert machine.state(times=True) == before
     (found,) = machine.look(TUNNEL, "mon1").refusals
     assert found.startswith(says)
+
+
+def test_a_drop_in_for_all_units_whose_names_begin_as_ours_is_told_and_refused(machine: Sandbox) -> None:
+    machine.add_tunnel(LISTEN)
+    assert machine.apply(TUNNEL).code == 0
+    path = "etc/systemd/system/metrics-tunnel-.service.d/x.conf"
+    machine.write(path, "[Service]\nUser=root\n")
+    found = machine.look(TUNNEL, "mon1")
+    assert found.drift == [f"metrics-tunnel-web1.service is overridden by /{path}"]
+    (refusal,) = found.refusals
+    assert refusal.endswith("as are others whose names begin so; take that away, or give it another name")
+    assert machine.apply(TUNNEL, "22222222").code == 3
+    (machine / path).unlink()
+    assert machine.look(TUNNEL, "mon1").drift == []
+
+
+@in_each_shell
+def test_a_folder_that_cannot_be_mended_is_told_in_one_line(machine: Sandbox) -> None:
+    machine.add_tunnel(LISTEN)
+    assert machine.apply(TUNNEL).code == 0
+    (machine / "etc/metrics-tunnel/known_hosts").chmod(0o777)
+    tools = machine.root / "tools"
+    shutil.copytree((machine / "usr/bin").readlink(), tools, symlinks=True)
+    for folder in ("usr/bin", "usr/sbin"):
+        (machine / folder).unlink()
+        (machine / folder).symlink_to(tools)
+    (tools / "chmod").unlink()
+    (tools / "chmod").write_text("#!/bin/sh\necho 'Read-only file system' >&2\nexit 1\n")
+    (tools / "chmod").chmod(0o755)
+    done = machine.apply(TUNNEL, "22222222")
+    assert done.code
+    assert done.err.splitlines()[-1].startswith("mon1 ssh-tunnel-web1: ")
+    assert "parameter not set" not in done.err
+    assert not (machine / "run/metrics-tunnel.lock").exists() or machine.read("run/metrics-tunnel.lock")
 
 
 def test_the_same_port_on_another_loopback_address_is_no_obstacle(machine: Sandbox) -> None:

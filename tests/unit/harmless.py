@@ -32,10 +32,10 @@ _KINDS = (
     "exporter",
 )
 _ON_HOST = {"authorized-key", "login-key", "exporter"}
-_LAST = 'main "$@" </dev/null\nexit\n'
+_LAST = '{ main "$@" </dev/null; exit; }\n'
 _SUDO = """sh -c 'IFS= read -r p; printf "%s\\n" "$p" | sudo -S -p "" -v && sudo -n "$@"' sudo {}"""
 STARTED = (
-    """sh -c 'sent=$(cat); case $sent in "# metrics-tunnel"*) eval "$sent" ;; esac; """
+    """env -i sh -c 'sent=$(cat); case $sent in "# metrics-tunnel"*) eval "$sent" ;; esac; """
     """echo "standard input lost" >&2; exit 3' metrics-tunnel"""
 )
 _SSH = """/usr/bin/ssh -NTF none -oIdentitiesOnly=yes -oIdentityFile=${{CREDENTIALS_DIRECTORY}}/key

@@ -31,7 +31,7 @@ def test_a_name_that_is_no_variable_is_refused(name: str) -> None:
 @pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
 def test_a_payload_is_well_formed_in_every_shell_and_ends_with_its_call(script: str, shell: str) -> None:
     text = payload(script, {"PART": "x"})
-    assert text.endswith('main "$@" </dev/null\nexit\n')
+    assert text.endswith('{ main "$@" </dev/null; exit; }\n')
     for one in (text, code(script)):
         subprocess.run([*shell.split(), "-n"], input=one, text=True, check=True)
         assert subprocess.run(
@@ -89,7 +89,7 @@ def test_a_payload_without_its_end_is_no_success() -> None:
 
 
 def test_a_look_that_another_shell_reads_in_place_of_its_command_is_refused() -> None:
-    look = observation([])
+    look = observation([("keypair", "o", {})])
     done = subprocess.run(["sh"], input=look, capture_output=True, text=True, check=False)
     assert done.returncode == 3
     assert "another shell in place of our command" in done.stderr
