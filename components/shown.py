@@ -60,6 +60,8 @@ def whole(name: str, machine: str, owner: str, script: str, values: Mapping[str,
     return (
         f"# {name}: what runs as root on {machine}.\n"
         f"# Applied by:    {run('apply', owner, 'GENERATION')}\n"
-        f"# Taken away by: {run('remove', owner)}\n\n"
+        f"# Taken away by: {run('remove', owner)}\n"
+        "# GENERATION is a new word with each repair. The functions have their comments and indents in\n"
+        f"# components/scripts/{script}.sh and lib.sh; main, which is called last, is in lib.sh.\n\n"
         f"{assignments(read_by(script, values))}\n{code(script)}\n{LAST_LINE}"
     )

@@ -480,8 +480,10 @@ check() {
   paths
   LINE=$(kept line)
   { cat $KEYS 2>/dev/null || :; } | line_drift $KEYS
-  [ ! -f $KEYS ] || [ "$(stat -c '%a %U' $KEYS)" = '644 root' ] ||
-    echo "$KEYS has mode and owner $(stat -c '%a %U' $KEYS) instead of 644 root"
+  for file in $KEYS $CONF; do
+    [ ! -f $file ] || [ "$(stat -c '%a %U' $file)" = '644 root' ] ||
+      echo "$file has mode and owner $(stat -c '%a %U' $file) instead of 644 root"
+  done
   user_drift
   if ! complaint=$(sshd -t 2>&1); then
     echo "sshd's configuration is invalid, mend it: $complaint"

@@ -399,6 +399,11 @@ first_places() {
   fi
 }
 
+places() {
+  closed=${UNIT:-$(kept unit)}
+  [ "$MANAGE" = no ] || [ -z "$closed" ] || dropin_of "$closed"
+}
+
 present() { [ -n "$(closed_units)" ]; }
 
 check() {

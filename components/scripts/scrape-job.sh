@@ -6,7 +6,10 @@
 find_prometheus() {
   PID=$(running)
   case $PID in
-  '') fail "Prometheus does not run here; start it or give service" ;;
+  '')
+    [ -z "$SERVICE" ] || fail "$SERVICE does not run here; start it, or correct service"
+    fail "Prometheus does not run here; start it or give service"
+    ;;
   *[!0-9]*) fail "two Prometheus run here; give service" ;;
   esac
   UNIT=$(unit_of $PID)

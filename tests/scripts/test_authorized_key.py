@@ -357,12 +357,14 @@ def test_a_deleted_user_and_a_deleted_key_file_are_drift_and_heal(machine: Sandb
     assert machine.look(KEY, "web1").drift == []
 
 
-def test_a_key_file_that_others_may_write_is_drift(machine: Sandbox) -> None:
+@pytest.mark.parametrize("file", [KEYS, CONF])
+def test_a_file_of_sshds_that_others_may_write_is_drift(file: str, machine: Sandbox) -> None:
     assert machine.apply(KEY).code == 0
-    (machine / KEYS).chmod(0o666)
+    (machine / file).chmod(0o666)
     assert [text for text in machine.look(KEY, "web1").drift if "mode and owner 666 root instead of 644 root" in text]
     assert machine.apply(KEY).code == 0
-    assert (machine / KEYS).stat().st_mode & 0o777 == 0o644
+    assert (machine / file).stat().st_mode & 0o777 == 0o644
+    assert machine.look(KEY, "web1").drift == []
 
 
 def test_another_key_under_the_same_name_replaces_the_line(machine: Sandbox) -> None:

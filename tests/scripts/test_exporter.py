@@ -302,6 +302,19 @@ def test_an_exporter_that_does_not_come_back_on_loopback_is_given_back_as_it_was
     assert machine.apply(NODE).code == 0
 
 
+def test_a_folder_of_its_drop_in_that_others_may_write_to_is_told_and_refused(machine: Sandbox) -> None:
+    machine.add_exporter()
+    assert machine.apply(NODE).code == 0
+    folder = machine / f"etc/systemd/system/{SERVICE}.d"
+    folder.chmod(0o777)
+    says = f"others than root may write to /etc/systemd/system/{SERVICE}.d (mode and owner 777 root); mend that: chown"
+    assert any(says in line for line in machine.look(NODE, "web1").drift)
+    done = machine.apply(NODE, "22222222")
+    assert (done.code, says in done.err) == (3, True)
+    folder.chmod(0o755)
+    assert machine.look(NODE, "web1").drift == []
+
+
 @in_each_shell
 def test_what_two_stacks_have_closed_is_put_back_where_a_change_of_one_fails(machine: Sandbox) -> None:
     machine.add_exporter()

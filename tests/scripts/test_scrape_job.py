@@ -195,7 +195,9 @@ def test_a_promtool_that_is_older_than_prometheus_is_named_as_what_does_not_know
 def test_a_machine_without_prometheus_or_without_promtool_is_refused(machine: Sandbox) -> None:
     before = machine.state()
     done = machine.apply(JOB)
-    assert (done.code, "Prometheus does not run here; start it" in done.err) == (3, True)
+    assert (done.code, "Prometheus does not run here; start it or give service" in done.err) == (3, True)
+    done = machine.apply(parts(servers={"mon1": {"service": "prom.service"}})["mon1-scrape-job"])
+    assert (done.code, "prom.service does not run here; start it, or correct service" in done.err) == (3, True)
     assert machine.state() == before
 
 
