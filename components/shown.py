@@ -30,22 +30,17 @@ def show(
 
     `values` are all that may be sent; `run` makes the command of a verb and its words.
     """
-    if folder := os.environ.get(FOLDER):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        text: pulumi.Output[str] = pulumi.Output.from_input(_text(name, machine, script, owner, values, run))
-        text.apply((Path(folder) / f"{name}.sh").write_text)
+    folder = os.environ.get(FOLDER)
+    if not folder:
+        return
 
+    async def text() -> str:
+        known = {key: await _readable(value) for key, value in values.items()}
+        return whole(name, machine, await _readable(owner), script, known, run)
 
-async def _text(
-    name: str,
-    machine: str,
-    script: str,
-    owner: pulumi.Output[str],
-    values: Mapping[str, pulumi.Input[Any]],
-    run: Callable[..., str],
-) -> str:
-    known = {key: await _readable(value) for key, value in values.items()}
-    return whole(name, machine, await _readable(owner), script, known, run)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    written: pulumi.Output[str] = pulumi.Output.from_input(text())
+    written.apply((Path(folder) / f"{name}.sh").write_text)
 
 
 async def _readable(value: pulumi.Input[Any]) -> str:

@@ -64,7 +64,7 @@ remove() { # OWNER
     rm -rf "$RECEIPT"
     return
   fi
-  if [ -z "$(recorded_as "$1")" ] && ! damaged "$1"; then
+  if [ -z "$(recorded_as "$1")" ] && ! damaged; then
     # A receipt that does not name this instance is its successor's.
     return
   elif [ -z "$(recorded_by_others)" ]; then
@@ -77,8 +77,8 @@ remove() { # OWNER
   fi
 }
 
-# Whether a file of this owner is there and holds nothing that we have written, as after a power cut.
-damaged() { # OWNER
+# Whether a file of OWNER is there and holds nothing that we have written, as after a power cut.
+damaged() {
   for file in $(own_files); do
     [ -e "$RECEIPT/owners/$file" ] || continue
     case $(kept "owners/$file") in "$file."?*' '?*) ;; *) return 0 ;; esac
@@ -1014,13 +1014,13 @@ why_not_started() {
 # Drop-ins for UNIT alone; those for all services are the machine's.
 own_dropins() { dropins | grep "/$UNIT.d/" || :; }
 
-# Drop-ins for units whose names begin as UNIT's does: others may be meant as well.
-dropins_by_prefix() { dropins | grep -v -e '/service\.d/' -e "/$UNIT.d/" || :; }
+# Drop-ins for units whose names begin as UNIT's does, in one line: others may be meant as well.
+dropins_by_prefix() { { dropins | grep -v -e '/service\.d/' -e "/$UNIT.d/" || :; } | paste -sd ' ' -; }
 
 dropins() { shows $UNIT DropInPaths | tr ' ' '\n' | grep . || :; }
 
 refuse_dropins_by_prefix() {
-  overriding=$(dropins_by_prefix | tr '\n' ' ' | sed 's/ $//')
+  overriding=$(dropins_by_prefix)
   [ -z "$overriding" ] || fail "$UNIT is overridden by $overriding, as are others whose names begin so; take that away, or give it another name"
 }
 
@@ -1033,7 +1033,7 @@ undo_unit() { # COMMAND
   elif [ -z "$ran_before" ]; then
     systemctl stop "$UNIT"
   else
-    start_again "$UNIT" || :
+    start_again "$UNIT"
     # Others need not wait for it.
     flock -u 9
     [ -z "$worked_before" ] || poll 20 "$1" || lost="$UNIT does not work as before; see: journalctl -u $UNIT"
@@ -1049,7 +1049,7 @@ drop_unit() { # FILES of it
 
 # What keeps UNIT from running as its file says.
 unit_drift() {
-  overriding=$(dropins_by_prefix | tr '\n' ' ' | sed 's/ $//')
+  overriding=$(dropins_by_prefix)
   [ -z "$overriding" ] || echo "$UNIT is overridden by $overriding"
   systemctl show -p UnitFileState -p ActiveState -p DropInPaths $UNIT | while IFS= read -r W; do
     case $W in

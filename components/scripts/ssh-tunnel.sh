@@ -50,7 +50,6 @@ refuse_without_credentials() {
 logged_in() { ss -Hltnp | grep -q "pid=$(shows "$UNIT" MainPID),"; }
 
 change() {
-  carried_before=
   if [ -n "$worked_before" ]; then
     for place in $LISTENS; do
       case $(metrics_answer "http://$place" "$SCRAPE_SECONDS") in

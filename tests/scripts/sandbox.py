@@ -279,7 +279,7 @@ class Sandbox:
         timeout, seconds, _env, _i, _sh, *words = shlex.split(
             started(_SECONDS, *args).replace("$(cat)", "$($REAL/cat)")
         )
-        first, newline, rest = (text if ready else self.inside(_as_sent(text))).partition("\n")
+        first, newline, rest = (text if ready else self.inside(as_sent(text))).partition("\n")
         done = subprocess.run(
             [timeout, seconds, shutil.which(shell) or shell, *flags, *words],
             input=f"{first}{newline}{_PREFIX}{rest}",
@@ -341,7 +341,7 @@ def unpacked(payload: str) -> str:
     return gzip.decompress(base64.b64decode(found[1])).decode()
 
 
-def _as_sent(text: str) -> str:
+def as_sent(text: str) -> str:
     """Return a payload or an observation as it is, and any other text with the lines between which it would be sent."""
     return text if text.startswith("# metrics-tunnel\n") else f"# metrics-tunnel\n{text}\nexit\n"
 

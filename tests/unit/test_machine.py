@@ -15,6 +15,7 @@ import pytest
 
 from components.args import ConnectionArgs
 from components.machine import Answer, Machine, _asyncssh
+from tests.scripts.sandbox import as_sent
 
 T = TypeVar("T")
 # As sshd has them: the one that is pinned is not the first.
@@ -88,11 +89,6 @@ async def server(address: str = "127.0.0.1") -> AsyncIterator[int]:
         await listener.wait_closed()
 
 
-def sent(script: str) -> str:
-    """Return a script with the lines between which a look is sent."""
-    return f"# metrics-tunnel\n{script}\nexit\n"
-
-
 def ask(script: str, *, address: str = "127.0.0.1", **more: Any) -> str:
     """Ask a machine on loopback, by the user's key where nothing else is said."""
     login = more if more.keys() & {"password", "private_key"} else {"private_key": text(USER_KEY), **more}
@@ -100,7 +96,7 @@ def ask(script: str, *, address: str = "127.0.0.1", **more: Any) -> str:
     async def run() -> str:
         async with server(address) as port:
             given = {"address": address, "port": port, "host_key": line(HOST_KEY), **login}
-            return (await Machine("web1", connection(given)).ask(sent(script), given)).text
+            return (await Machine("web1", connection(given)).ask(as_sent(script), given)).text
 
     return in_loop(run())
 
@@ -164,7 +160,7 @@ def test_any_host_key_does_where_that_is_asked_for() -> None:
     async def run() -> str:
         async with server() as port:
             given = {"address": "127.0.0.1", "port": port, "insecure_host_key": True, "private_key": text(USER_KEY)}
-            return (await Machine("mon1", connection(given)).ask(sent("echo any"), given)).text
+            return (await Machine("mon1", connection(given)).ask(as_sent("echo any"), given)).text
 
     assert in_loop(run()) == "any\n"
 
@@ -174,7 +170,7 @@ def test_a_machine_behind_a_jump_host_is_asked_through_it() -> None:
         async with server() as port:
             one = {"address": "127.0.0.1", "port": port, "host_key": line(HOST_KEY), "private_key": text(USER_KEY)}
             given = {**one, "bastion": {**one, "user": "jump"}}
-            answer = (await Machine("web1", connection(given)).ask(sent("echo through"), given)).text
+            answer = (await Machine("web1", connection(given)).ask(as_sent("echo through"), given)).text
             assert f"forward to 127.0.0.1:{port}" in SEEN
             return answer
 
@@ -205,7 +201,7 @@ def test_an_agents_key_opens_the_door(tmp_path: Path, monkeypatch: pytest.Monkey
                     "host_key": line(HOST_KEY),
                     "agent_socket_path": str(door),
                 }
-                return (await Machine("web1", connection(given)).ask(sent("echo by agent"), given)).text
+                return (await Machine("web1", connection(given)).ask(as_sent("echo by agent"), given)).text
         finally:
             agent.terminate()
             await agent.wait()
@@ -226,15 +222,15 @@ def test_a_script_that_fails_tells_its_last_words() -> None:
 
 
 def test_output_that_is_no_text_does_no_harm() -> None:
-    assert in_loop(Machine("mon1", {"address": "local"}).ask(sent("printf 'a\\377b\\n'"), {})).text == "a\ufffdb\n"
+    assert in_loop(Machine("mon1", {"address": "local"}).ask(as_sent("printf 'a\\377b\\n'"), {})).text == "a\ufffdb\n"
 
 
 def test_a_local_server_is_asked_without_ssh() -> None:
     local = Machine("mon1", {"address": "local"})
     assert local.local
-    assert in_loop(local.ask(sent("echo here"), {})).text == "here\n"
+    assert in_loop(local.ask(as_sent("echo here"), {})).text == "here\n"
     with pytest.raises(OSError, match="exit 4: gone"):
-        in_loop(local.ask(sent("echo gone >&2; exit 4"), {}))
+        in_loop(local.ask(as_sent("echo gone >&2; exit 4"), {}))
 
 
 SUDO = """#!/bin/sh
@@ -258,21 +254,21 @@ def test_sudo_that_asks_gets_its_password_first_and_the_script_after(
 ) -> None:
     put_sudo(tmp_path, monkeypatch, "exit 1")
     given: dict[str, Any] = {"address": "local", "user": "deploy", "sudo_password": "se cret\\"}
-    answer = in_loop(Machine("mon1", connection(given)).ask(sent("echo as root"), given))
+    answer = in_loop(Machine("mon1", connection(given)).ask(as_sent("echo as root"), given))
     assert answer == Answer("as root\n", sudo_asks=True)
     wrong = {**given, "sudo_password": "no"}
     with pytest.raises(OSError, match="wrong"):
-        in_loop(Machine("mon1", connection(wrong)).ask(sent("echo as root"), wrong))
+        in_loop(Machine("mon1", connection(wrong)).ask(as_sent("echo as root"), wrong))
     (tmp_path / "sudo.log").unlink()
     without = {"address": "local", "user": "deploy"}
-    assert in_loop(Machine("mon1", connection(without)).ask(sent("echo as root"), without)).text == "as root\n"
+    assert in_loop(Machine("mon1", connection(without)).ask(as_sent("echo as root"), without)).text == "as root\n"
     assert not (tmp_path / "sudo.log").exists()
 
 
 def test_sudo_that_does_not_ask_gets_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_sudo(tmp_path, monkeypatch, "exit 0")
     given: dict[str, Any] = {"address": "local", "user": "deploy", "sudo_password": "PLANTED"}
-    answer = in_loop(Machine("mon1", connection(given)).ask(sent("cat; echo as root"), given))
+    answer = in_loop(Machine("mon1", connection(given)).ask(as_sent("cat; echo as root"), given))
     assert answer == Answer("as root\n", sudo_asks=False)
 
 
