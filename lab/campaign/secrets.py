@@ -28,7 +28,7 @@ CONTROL = f"control-{secrets.token_hex(12)}"
 _FAILED = (1, 255, DRIFT)
 _SAID = b"web1-exporter-node"
 # What runs there of ours, as each process has it.
-_CONTROLS = {"command lines": b"sh\0-s\0--\0apply", "environments": b"SUDO_USER="}
+_CONTROLS = {"command lines": b"metrics-tunnel\0apply", "environments": b"SUDO_USER="}
 _TEMPORARY = "temporary"  # in the lab's folder: where all runs log to
 _KEYS = "etc/metrics-tunnel/keys/"  # where the own tunnel key has to be
 
@@ -206,7 +206,7 @@ def _fail_later(stack: Stack) -> None:
     stack.fail("a connection that is cut", "web1-authorized-key-mon1", project.up)
     cutter.join()
     # What waits for the lock would go on without its connection.
-    web1.run("pkill -f '[s]h -s -- apply'; kill -- -$(cat /root/holder); rm /root/holder")
+    web1.run("pkill -f '[m]etrics-tunnel apply'; kill -- -$(cat /root/holder); rm /root/holder")
     project.up()
     # The engine gives back with the password that is in the state.
     web1.run("cp -a /etc/shadow /root/shadow; chpasswd", text=f"{base.ASKED}:{_token()}\n")
@@ -216,7 +216,7 @@ def _fail_later(stack: Stack) -> None:
 
 def _cut(host: Host) -> None:
     """Cut the connection of the admin as soon as something is applied over it."""
-    wait("a part to be applied", lambda: host.run("pgrep -f '[s]h -s -- apply' || :"))
+    wait("a part to be applied", lambda: host.run("pgrep -f '[m]etrics-tunnel apply' || :"))
     host.run(f"pkill -KILL -u {base.ASKED} sshd")
 
 

@@ -68,7 +68,7 @@ TUNNELS = {
     "nosshd": Fault(
         "port 22: Connection refused", _dead("nosshd"), "systemctl stop ssh.socket ssh", mend="systemctl start ssh"
     ),
-    "silent": Fault("Connection (timed out|to .* timed out)", _dead("silent")),
+    "silent": Fault("Connection (timed out|to .* timed out)|No route to host", _dead("silent")),
     "taken": Fault(
         "is used by prometheus-nod.*; give another listen",
         "give another listen",
