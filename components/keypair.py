@@ -10,7 +10,7 @@ from .part import Part
 
 KEY_TYPE = "ssh-ed25519"
 """Of a key that is made here."""
-_TOLD = re.compile(r"^metrics-tunnel ((?:ssh|ecdsa)-\S+ [A-Za-z0-9+/]+={0,2} metrics-tunnel-\S+)$", re.MULTILINE)
+_TOLD = re.compile(r"metrics-tunnel ((?:ssh|ecdsa)-\S+ [A-Za-z0-9+/]+={0,2} metrics-tunnel-\S+)$", re.MULTILINE)
 
 
 def identity(stack: str, server: str, rotation: int) -> str:

@@ -113,6 +113,7 @@ class Observer:
 
 
 _NOBODY_TYPES = "let startup files return where nobody types: [ -t 0 ] || return"
+NOTHING_RAN = f"the login ended with success and ran nothing, for a startup file exits there; {_NOBODY_TYPES}"
 
 
 def _remedy(error: Exception, machine: Machine) -> str:

@@ -10,9 +10,9 @@ import pulumi
 from pulumi_command import local, remote
 
 from .drift import Finding, generation, unexplained, unknown_to_state, warnings
-from .look import Observer, Question
+from .look import NOTHING_RAN, Observer, Question
 from .machine import Machine
-from .payload import payload, started
+from .payload import payload, started, was_applied
 from .shown import show
 from .state import Recorded
 
@@ -80,15 +80,30 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
         ignore_changes=_ignored(part),
         retain_on_delete=part.abandoned,
     )
+    command: Any
     if machine.local:
-        made.append(local.Command(part.name, **arguments, logging=local.Logging.NONE, opts=options))
+        command = local.Command(part.name, **arguments, logging=local.Logging.NONE, opts=options)
     else:
-        made.append(
-            remote.Command(
-                part.name, **arguments, connection=machine.remote(), logging=remote.Logging.NONE, opts=options
-            )
+        command = remote.Command(
+            part.name, **arguments, connection=machine.remote(), logging=remote.Logging.NONE, opts=options
         )
-    return made[0]
+    made.append(command)
+    if not _left_alone(part):
+        command.stdout.apply(partial(_refuse_what_never_ran, part))
+    return command
+
+
+def _refuse_what_never_ran(part: Part, said: str) -> None:
+    """Fail where a command ended with success and applied nothing; what was applied in an earlier run has said so."""
+    if was_applied(said):
+        return
+    text = f"{part.machine.name} {part.receipt}: {NOTHING_RAN}, and run `pulumi up` again"
+    if not part.machine.detect_drift:
+        text += ", once without detectDrift: false"
+    if pulumi.runtime.is_dry_run():
+        pulumi.log.warn(text)
+    else:
+        raise pulumi.RunError(text)
 
 
 def _digest(values: Sequence[Any]) -> str:

@@ -24,6 +24,7 @@ _LEVEL = 12
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _FIRST_LINE = "# metrics-tunnel"
 LAST_LINE = '{ main "$@" </dev/null; exit; }\n'
+_APPLIED = re.compile(r"^metrics-tunnel applied [0-9a-f]+$", re.MULTILINE)
 # Few words: Pulumi prints the command above whatever a part says.
 _STARTED = f'sent=$(cat); case $sent in "{_FIRST_LINE}"*) eval "$sent" ;; esac; echo "standard input lost" >&2; exit 3'
 
@@ -103,6 +104,14 @@ def payload(script: str, values: Mapping[str, str]) -> str:
     return f"{_FIRST_LINE}\n{values_read}{packed(code(script))}{LAST_LINE}"
 
 
+def was_applied(said: str) -> bool:
+    """Return whether what a command has printed shows that `apply` ran to its end.
+
+    A startup file that exits ends the login with success before our command runs, and nothing tells Pulumi.
+    """
+    return _APPLIED.search(said) is not None
+
+
 def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
     """Return the read-only script that reports on parts, given as (script, owner, values)."""
     blocks = []
@@ -134,4 +143,5 @@ def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
     rounds = [calls[start : start + _SIDE_BY_SIDE] for start in range(0, len(calls), _SIDE_BY_SIDE)]
     body = "\n".join([*blocks, *("".join(f"{call} &\n" for call in some) + "wait" for some in rounds)])
     last = "(observe_owners)\nprintf 'metrics-tunnel\\tend\\n'\nexit\n"
-    return f"{_FIRST_LINE}\n{library}\nby_its_command\n{body}\n{last}"
+    # A greeting may have left its line without an end.
+    return f"{_FIRST_LINE}\n{library}\nby_its_command\necho\n{body}\n{last}"

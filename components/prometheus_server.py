@@ -10,6 +10,7 @@ from .connection import settle
 from .edge import Edge
 from .keypair import KEY_TYPE, fingerprint, keypair, told
 from .keypair import desired as keypair_desired
+from .look import NOTHING_RAN
 from .machine import Machine
 from .part import make
 from .scrape_job import SAMPLES, scrape_job
@@ -60,7 +61,10 @@ class PrometheusServer(pulumi.ComponentResource):
     def _made(self, said: str) -> str:
         if key := told(said):
             return key
-        raise pulumi.RunError(f"{self.machine.name}: is offline and has no key yet; take offline out for the first up")
+        why = NOTHING_RAN
+        if self.machine.offline:
+            why = "is offline and has no key yet; take offline out for the first up"
+        raise pulumi.RunError(f"{self.machine.name}: {why}")
 
 
 def _taken(name: str, args: PrometheusServerArgs) -> dict[str, Any]:

@@ -123,11 +123,13 @@ def deploy(
     project: str = "metrics-tunnel",
     state: Mapping[str, str] | None = None,
     no_password: Sequence[str] = (),
+    silent: Sequence[str] = (),
 ) -> Deployment:
     """Run `program` once, as `pulumi preview` or `pulumi up` would, and return what came of it.
 
     A machine without an answer has nothing applied yet. `state` has what the stack's state knows: the command of each
-    resource. Without one the engine does not say. `no_password` are the machines whose sudo asks for none.
+    resource. Without one the engine does not say. `no_password` are the machines whose sudo asks for none, `silent` the
+    resources whose command ended with success and ran nothing of ours.
     """
     done = Deployment()
 
@@ -142,7 +144,8 @@ def deploy(
         return MachineAnswer(said, sudo_asks=machine.may_ask and machine.name not in no_password)
 
     async def run() -> None:
-        mocks.set_mocks(_Mocks(state), project, stack, preview, monitor=_Monitor(done, state))
+        simulated = _Mocks(state, silent)
+        mocks.set_mocks(simulated, project, stack, preview, monitor=_Monitor(done, simulated))
         settings.SETTINGS.engine = _Engine(done)
         await run_pulumi_func(program)
         # A warning waits for its resource's URN in a task of its own.
@@ -189,13 +192,15 @@ def _args(address: str, more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Mocks(mocks.Mocks):
-    def __init__(self, state: Mapping[str, str] | None) -> None:
+    def __init__(self, state: Mapping[str, str] | None, silent: Sequence[str]) -> None:
         self.state = state
+        self.silent = silent
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         stdin = _bare(args.inputs.get("stdin"))
         key = re.search(r"^PART=keypair-(\S+)$", str(stdin), re.MULTILINE)
-        printed = f"Hello.\nmetrics-tunnel {public_key(key[1])}\n" if key else ""
+        told = f"metrics-tunnel {public_key(key[1])}\n" if key else ""
+        printed = "Hello.\n" if args.name in self.silent else f"Hello.\n{told}\nmetrics-tunnel applied 0a1b2c3d\n"
         # What a command will print is not known before its input is.
         return f"{args.name}-id", {**args.inputs, "stdout": rpc.UNKNOWN if stdin is UNKNOWN else printed, "stderr": ""}
 
@@ -220,8 +225,8 @@ def own_loop() -> Iterator[None]:
 
 
 class _Monitor(mocks.MockMonitor):
-    def __init__(self, done: Deployment, state: Mapping[str, str] | None) -> None:
-        super().__init__(_Mocks(state))
+    def __init__(self, done: Deployment, simulated: _Mocks) -> None:
+        super().__init__(simulated)
         self.done = done
 
     def Invoke(self, request: Any) -> Any:  # noqa: N802 - the protocol's name

@@ -12,7 +12,7 @@
 main() { # apply OWNER GENERATION | remove OWNER
   # Where a subshell says why it fails.
   exec 3>&2
-  by_its_command
+  by_its_command "$@"
   begin
   wrong=$(out_of_place "$@")
   if [ -n "$wrong" ]; then
@@ -51,6 +51,9 @@ apply() { # OWNER GENERATION
   keep "owners/${1%.*}" "$1 $2"
   earlier=$(without_project "$1")
   [ "$earlier" = "$1" ] || rm -f "$RECEIPT/owners/${earlier%.*}"
+  # A login that ends with success and runs nothing of this does not print it. What is proven stays, whoever reads this;
+  # a greeting may have left its line without an end.
+  printf '\nmetrics-tunnel applied %s\n' "$2" || :
 }
 
 remove() { # OWNER
@@ -133,12 +136,16 @@ only_ours() { # OWNER
   done
 }
 
-# Where a startup file of the login has put another shell in the place of our command, that shell knows no verb.
-by_its_command() {
-  [ "$0" = metrics-tunnel ] || {
+# Where a startup file of the login has put another shell in the place of our command, that shell knows no verb. Releases up
+# to 0.1.0 sent `sh -s -- VERB ...`, and where `detectDrift` is false a state of theirs keeps its command.
+by_its_command() { # the command line's words
+  case $0,${1-} in
+  metrics-tunnel,* | sh,apply | sh,remove) ;;
+  *)
     echo "a startup file of this login has put another shell in place of our command" >&2
     exit 3
-  }
+    ;;
+  esac
 }
 
 begin() {

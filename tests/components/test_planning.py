@@ -211,6 +211,30 @@ def test_of_an_abandoned_host_nothing_is_asked_or_run_and_its_servers_forget_it(
         assert not done.resources[name].retain_on_delete
 
 
+@pytest.mark.parametrize("name", [*ON_SERVER, *ON_HOST])
+@pytest.mark.parametrize("args", [{}, {"detect_drift": False}], ids=["looks", "does not look"])
+def test_a_command_that_succeeds_and_ran_nothing_of_ours_is_a_failure_with_a_remedy(
+    name: str, args: dict[str, Any]
+) -> None:
+    program = fleet({"mon1": args}, {"web1": args})
+    deploy(program)
+    with pytest.raises(pulumi.RunError, match=r"^mon1|^web1") as failed:
+        deploy(program, silent=[name])
+    assert "the login ended with success and ran nothing" in str(failed.value)
+    assert "[ -t 0 ] || return" in str(failed.value)
+    assert ("once without detectDrift: false" in str(failed.value)) == bool(args)
+
+
+def test_a_preview_says_so_of_what_no_look_would_find_and_a_machine_that_is_left_alone_may_never_have_run() -> None:
+    off = {"detect_drift": False}
+    done = deploy(fleet({"mon1": off}, {"web1": off}), silent=["web1-exporter-node"], preview=True)
+    told = [text for _, text in done.warnings if "ran nothing" in text]
+    assert len(told) == 1
+    assert told[0].startswith("web1 exporter-9100: the login ended with success and ran nothing,")
+    assert told[0].endswith("and run `pulumi up` again, once without detectDrift: false")
+    assert deploy(fleet(hosts={"web1": {"offline": True}}), silent=[*ON_HOST, "web1-ssh-tunnel", "web1-scrape-config"])
+
+
 def test_an_offline_server_is_not_asked_and_its_hosts_are() -> None:
     done = deploy(fleet({"mon1": {"offline": True}}), in_sync())
     assert [name for name, _ in done.asked] == ["web1"]

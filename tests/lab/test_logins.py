@@ -20,7 +20,10 @@ STARTUP = {
     "eats": ("cat >/dev/null\n", "standard input lost"),
     "line": ("read -r -t 5 answer\n", "standard input lost"),
     "other": ("exec /bin/dash -l\n", "has put another shell in place of our command"),
+    "exits": ('[ -z "$PS1" ] && exit\n', "the answer was cut short"),
 }
+# Here nothing that we send runs at all, and the login ends with success.
+FAILING = [name for name in STARTUP if name != "exits"]
 _REMEDY = "let startup files return where nobody types: [ -t 0 ] || return"
 _DROP_IN = "/run/systemd/system/service.d/zzz-lxc-service.conf"
 _LXC = "[Service]\nProcSubset=all\nProtectProc=default\nProtectControlGroups=no\nNoNewPrivileges=no\nLoadCredential=\n"
@@ -97,7 +100,15 @@ def test_the_root_of_a_clouds_image_is_told_with_its_remedy(seen: Seen) -> None:
     assert "give that user as this machine's user" in told[0]
 
 
-@pytest.mark.parametrize("name", [*STARTUP, "cloud"])
+def test_a_login_that_ends_with_success_before_our_command_fails_the_run_with_a_remedy(seen: Seen) -> None:
+    lines = seen.failed.output.splitlines()
+    told = next(line for line in lines if "the login ended with success and ran nothing" in line)
+    assert "exits authorized-key-" in told
+    assert _REMEDY in told
+    assert seen.after_failure["exits"] == []
+
+
+@pytest.mark.parametrize("name", [*FAILING, "cloud"])
 def test_nothing_is_taken_for_applied_there_and_nothing_is_changed(name: str, seen: Seen) -> None:
     assert f"{name}-authorized-key-mon1 **creating failed**" in seen.failed.output
     assert f"{name}-authorized-key-mon1 created" not in seen.failed.output

@@ -24,14 +24,14 @@ HOSTS = ("web1", "web2")
 class Upgrade:
     """What was seen while a release's stack was taken over, and after it was destroyed."""
 
-    def __init__(self, lab: Lab, program: Path) -> None:
+    def __init__(self, lab: Lab, program: Path, *, detect_drift: bool) -> None:
         server = lab.hosts["mon1"]
-        project = Project(lab.folder / program.stem)
+        project = Project(lab.folder / f"{program.stem}-{detect_drift}")
         shutil.rmtree(project.folder / "components")
         with tarfile.open(program) as packed:
             packed.extractall(project.folder, filter="data")
         hosts = [lab.hosts[name] for name in HOSTS]
-        project.settings(settings(lab, [server], hosts, scrape={"interval": "1s"}))
+        project.settings(settings(lab, [server], hosts, scrape={"interval": "1s"}, detectDrift=detect_drift))
         clean = {name: picture.take(host) for name, host in lab.hosts.items()}
         project.up()
         times = {name: picture.times(host) for name, host in lab.hosts.items()}
@@ -51,14 +51,19 @@ def _changed(before: Picture, after: Picture) -> list[str]:
     return [name for name, when in after.items() if not name.startswith("/") and before.get(name) != when]
 
 
-@pytest.fixture(scope="module", params=RELEASED, ids=[path.name.removesuffix(".tar.xz") for path in RELEASED])
+@pytest.fixture(
+    scope="module",
+    params=[(path, detect_drift) for path in RELEASED for detect_drift in (True, False)],
+    ids=lambda given: f"{given[0].name.removesuffix('.tar.xz')}{'' if given[1] else ' without detectDrift'}",
+)
 def upgrade(request: pytest.FixtureRequest, lab: Lab) -> Upgrade:
     if not lab.hosts:
         lab.add("mon1", layouts.SERVERS["comments"])
         lab.add("web1", layouts.EXPORTERS["packaged-args"])
         lab.add("web2", layouts.EXPORTERS["hand-made-listen"])
         lab.boot()
-    return Upgrade(lab, request.param)
+    program, detect_drift = request.param
+    return Upgrade(lab, program, detect_drift=detect_drift)
 
 
 def test_nothing_is_replaced_or_deleted(upgrade: Upgrade) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.drift import Finding
+from components.payload import was_applied
 from tests.scripts.sandbox import Sandbox, in_each_shell, parts
 
 NAMES = list(parts())
@@ -37,7 +38,7 @@ def test_a_fleet_goes_in_and_out_and_leaves_no_trace(machine: Sandbox) -> None:
     before = machine.state()
     for part in parts().values():
         done = machine.apply(part)
-        assert (done.code, done.err) == (0, "")
+        assert (done.code, done.err, was_applied(done.out)) == (0, "", True)
     assert machine.state("etc") != before
     found = machine.look_around("mon1") | machine.look_around("web1")
     assert found == {part.receipt: Finding("0a1b2c3d") for part in parts().values()}

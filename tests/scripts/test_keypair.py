@@ -22,7 +22,7 @@ PUBLIC = OWN.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).d
 def test_the_key_is_ed25519_for_root_alone_and_its_public_line_is_printed(machine: Sandbox) -> None:
     done = machine.apply(PAIR)
     assert done.code == 0
-    assert done.out == f"metrics-tunnel {told(done.out)}\n"
+    assert done.out == f"metrics-tunnel {told(done.out)}\n\nmetrics-tunnel applied 0a1b2c3d\n"
     kind, blob, name = told(done.out).split()
     assert (kind, name) == ("ssh-ed25519", "metrics-tunnel-test-mon1-1")
     derived = subprocess.run(["ssh-keygen", "-y", "-f", machine / KEY], capture_output=True, text=True, check=True)
@@ -49,7 +49,7 @@ def test_nothing_of_the_private_half_is_printed_or_kept_elsewhere(machine: Sandb
 def test_applied_again_the_key_stays_and_is_printed_again(machine: Sandbox) -> None:
     first = machine.apply(PAIR)
     again = machine.apply(PAIR, "22222222")
-    assert again.out == first.out
+    assert told(again.out) == told(first.out)
 
 
 @in_each_shell
@@ -119,7 +119,7 @@ def test_a_private_key_of_the_users_own_is_put_there_and_never_printed(machine: 
     before = machine.state("etc")
     done = machine.apply(given)
     assert done.code == 0
-    assert done.out == f"metrics-tunnel {PUBLIC} metrics-tunnel-test-mon1-1\n"
+    assert told(done.out) == f"{PUBLIC} metrics-tunnel-test-mon1-1"
     assert "PRIVATE" not in done.out + done.err
     assert (machine / KEY).stat().st_mode & 0o777 == 0o600
     assert machine.apply(given).out == done.out
@@ -153,38 +153,38 @@ def test_a_key_that_is_there_and_not_ours_is_refused_untouched(public: str | Non
 
 @pytest.mark.parametrize("file", [KEY, f"{KEY}.pub"])
 def test_a_key_that_others_may_read_or_that_was_edited_is_drift_and_heals(file: str, machine: Sandbox) -> None:
-    line = machine.apply(PAIR).out
+    line = told(machine.apply(PAIR).out)
     (machine / file).chmod(0o666)
     assert machine.look(PAIR, "mon1").drift == [
         f"/{file} has mode and owner 666 root instead of {'644' if 'pub' in file else '600'} root"
     ]
-    assert machine.apply(PAIR, "22222222").out == line
+    assert told(machine.apply(PAIR, "22222222").out) == line
     assert machine.look(PAIR, "mon1").drift == []
     (machine / f"{KEY}.pub").write_text("ssh-ed25519 AAAA x\n")
     assert machine.look(PAIR, "mon1").drift == [f"/{KEY}.pub was edited"]
-    assert machine.apply(PAIR, "33333333").out == line
+    assert told(machine.apply(PAIR, "33333333").out) == line
     assert machine.look(PAIR, "mon1").drift == []
 
 
 def test_a_key_that_was_deleted_is_drift_and_made_anew(machine: Sandbox) -> None:
-    line = machine.apply(PAIR).out
+    line = told(machine.apply(PAIR).out)
     (machine / KEY).unlink()
     assert machine.look(PAIR, "mon1").drift == [
         f"/{KEY} is missing",
         f"there is no private key in /{KEY}; {ANEW}",
     ]
-    assert machine.apply(PAIR, "22222222").out != line
+    assert told(machine.apply(PAIR, "22222222").out) != line
     assert machine.look(PAIR, "mon1").drift == []
 
 
 def test_a_private_key_that_was_edited_is_told_with_what_becomes_of_it(machine: Sandbox) -> None:
-    line = machine.apply(PAIR).out
+    line = told(machine.apply(PAIR).out)
     (machine / KEY).write_text("no key\n")
     assert machine.look(PAIR, "mon1").drift == [
         f"/{KEY} was edited",
         f"where /{KEY} holds no private key any more, {ANEW}",
     ]
-    assert machine.apply(PAIR, "22222222").out != line
+    assert told(machine.apply(PAIR, "22222222").out) != line
 
 
 @in_each_shell

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.drift import Finding, parse
-from components.payload import assignments, code, functions, observation, packed, payload, started
+from components.payload import assignments, code, functions, observation, packed, payload, started, was_applied
 from components.ssh_tunnel import Forward, desired
 
 SCRIPTS = ["keypair", "authorized-key", "login-key", "tunnel-watchdog", "ssh-tunnel", "scrape-job", "scrape-config"]
@@ -94,6 +94,41 @@ def test_a_look_that_another_shell_reads_in_place_of_its_command_is_refused() ->
     assert done.returncode == 3
     assert "another shell in place of our command" in done.stderr
     assert subprocess.run(["sh", "-c", started(9)], input=look, text=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "goes_on"),
+    [
+        ("sh -c SCRIPT metrics-tunnel apply x", True),
+        # What a state of 0.1.0 keeps where `detectDrift` is false.
+        ("sh -c SCRIPT sh apply x", True),
+        ("sh -c SCRIPT sh remove x", True),
+        ("sh -c SCRIPT sh", False),
+        ("sh -c SCRIPT -dash", False),
+        ("sh -c SCRIPT /bin/bash apply x", False),
+    ],
+)
+def test_a_shell_in_place_of_our_command_is_known_and_a_command_of_a_release_is_none(
+    command: str, goes_on: bool
+) -> None:
+    script = f'{functions("lib")["by_its_command"]}\nby_its_command "$@"\necho goes on'
+    words = [script if word == "SCRIPT" else word for word in command.split()]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == ((0, "goes on\n") if goes_on else (3, ""))
+
+
+@pytest.mark.parametrize(
+    ("said", "ran"),
+    [
+        ("metrics-tunnel applied 0a1b2c3d\n", True),
+        ("Hello, without an end\nmetrics-tunnel applied 0a1b2c3d", True),
+        ("", False),
+        ("metrics-tunnel applied\n", False),
+        ("Hello. metrics-tunnel applied 0a1b2c3d by hand\n", False),
+    ],
+)
+def test_what_ran_to_its_end_is_known_by_its_last_line(said: str, ran: bool) -> None:
+    assert was_applied(said) == ran
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
