@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lab.project import Project
+from lab.project import ROOT, Project
 from tests.unit.arguments import Call, accepted, calls
 from tests.unit.harmless import STARTED
 from tests.unit.hostile import HOSTILE, KEY
@@ -89,3 +89,21 @@ def test_an_output_fails_the_preview_before_anything_of_its_host_is_planned(proj
     assert "MonitoredHost late" in run.output
     assert re.search("urn:.*::mon1-keypair", run.output), "nothing at all was planned"
     assert set(re.findall("urn:.*::(late[0-9]+-.*)]", run.output)) == set()
+
+
+def test_settings_of_a_wrong_kind_are_refused_all_at_once_in_our_own_words(project: Project) -> None:
+    program = project.folder / "__main__.py"
+    theirs = program.read_text()
+    shutil.copy(ROOT / "__main__.py", program)
+    project.settings({"prometheus": ["mon1"], "hosts": 5, "rotation": "two", "detectDrift": "nope", "ssh": "root"})
+    run = project.preview(codes=(1, 255))
+    program.write_text(theirs)
+    assert "5 errors in stacks/Pulumi.lab.yaml; no machine was contacted:" in run.output
+    for line in (
+        "prometheus: a list is not a map; write such as {mon1: {address: 10.0.0.10}}",
+        "hosts: 5 is not a map; write such as ",
+        "rotation: 'two' is not a whole number; write such as 2",
+        "detectDrift: 'nope' is not true or false; write true or false, without quotes",
+        "ssh: a text is not a map; write such as {user: ...}",
+    ):
+        assert line in run.output
