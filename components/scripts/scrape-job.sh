@@ -498,7 +498,9 @@ present() { (find_prometheus) 2>/dev/null && find_prometheus && [ -n "$(block)" 
 check() {
   CONFIG=$(kept config)
   block_now=$(block 2>/dev/null || :)
-  if [ -z "$block_now" ]; then
+  if [ -z "$block_now" ] && grep -qs "[[:space:]]$JOB\([[:space:]]\|$\)" "$CONFIG"; then
+    echo "the marks around the job in $CONFIG are damaged"
+  elif [ -z "$block_now" ]; then
     echo "the job's block is missing from $CONFIG"
   elif [ "$(echo "$block_now" | items)" != "$(kept block | items)" ]; then
     echo "the job's block in $CONFIG was edited"

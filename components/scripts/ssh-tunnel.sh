@@ -35,7 +35,8 @@ preflight() {
 refuse_without_credentials() {
   for dropin in $(shows systemd-journald.service DropInPaths); do
     case $dropin in */service.d/*) ;; *) continue ;; esac
-    grep -qs '^[[:space:]]*LoadCredential[[:space:]]*=[[:space:]]*$' "$dropin" || continue
+    # An empty one of the encrypted empties the same list.
+    grep -qs '^[[:space:]]*LoadCredential\(Encrypted\)\{0,1\}[[:space:]]*=[[:space:]]*$' "$dropin" || continue
     lasting=/etc/systemd/system/service.d
     case $dropin in
     $lasting/*) remedy="take that line out of it: sed -i '/LoadCredential/d' $dropin" ;;

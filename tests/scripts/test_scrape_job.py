@@ -311,7 +311,7 @@ def test_drift_that_applying_would_refuse_is_told_with_it(machine: Sandbox) -> N
     assert machine.apply(JOB).code == 0
     machine.write(CONFIG, WHOLE.replace("metrics-tunnel-test\n  - job", "metrics-tunnel-\n  - job"))
     found = machine.look(JOB, "mon1")
-    assert found.drift == ["the job's block is missing from /etc/prometheus/prometheus.yml"]
+    assert found.drift == ["the marks around the job in /etc/prometheus/prometheus.yml are damaged"]
     assert len(found.refusals) == 1
     assert "has lost its marks; delete that job" in found.refusals[0]
     machine.write(CONFIG, PROMETHEUS)

@@ -97,7 +97,13 @@ def test_a_local_port_that_another_process_owns_is_refused_before_anything_chang
 
 
 @pytest.mark.parametrize(
-    ("empties", "refused"), [("LoadCredential=", True), (" LoadCredential = ", True), ("LoadCredential=a:/b", False)]
+    ("empties", "refused"),
+    [
+        ("LoadCredential=", True),
+        (" LoadCredential = ", True),
+        ("LoadCredentialEncrypted=", True),
+        ("LoadCredential=a:/b", False),
+    ],
 )
 @in_each_shell
 def test_a_drop_in_of_all_services_that_empties_what_they_load_is_refused(
