@@ -22,12 +22,13 @@ _PATIENCE_SECONDS = 2
 
 @dataclass(frozen=True)
 class Question:
-    """One part to ask about; `values` are those known before anything ran."""
+    """One part to ask about; `values` are those known before anything ran, `changed` where they are not as applied."""
 
     part: str
     script: str
     owner: str
     values: Mapping[str, str]
+    changed: bool = False
 
 
 class _Round:
@@ -94,7 +95,9 @@ class Observer:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(together.full.wait(), _PATIENCE_SECONDS)
         del self._rounds[machine]
-        asked = [(question.script, question.owner, question.values) for question in together.questions]
+        asked = [
+            (question.script, question.owner, question.values, question.changed) for question in together.questions
+        ]
         try:
             answer = await machine.ask(observation(asked), connection)
             found = parse(answer.text)

@@ -12,7 +12,7 @@ from pulumi_command import local, remote
 from .drift import Finding, generation, unexplained, unknown_to_state, warnings
 from .look import NOTHING_RAN, Observer, Question
 from .machine import Machine
-from .payload import payload, started, was_applied
+from .payload import payload, sends_other, started, was_applied
 from .shown import show
 from .state import Recorded
 
@@ -136,13 +136,15 @@ def _plan(
     _observer.expect(part.machine)
 
     async def look(given: Mapping[str, Any]) -> _Plan:
-        values = given["values"] | dict.fromkeys(part.late, "")
-        question = Question(part.receipt, part.script, given["owner"], values)
-        finding = await _observer.find(part.machine, given["connection"], question)
         state = await _observer.recorded()
+        known = None if state is None else state.get(part.name)
+        changed = known is not None and known.stdin != "" and sends_other(part.script, given["values"], known.stdin)
+        values = given["values"] | dict.fromkeys(part.late, "")
+        question = Question(part.receipt, part.script, given["owner"], values, changed)
+        finding = await _observer.find(part.machine, given["connection"], question)
         sent = None
         if state is not None:
-            sent = state[part.name].generation if part.name in state else ""
+            sent = "" if known is None else known.generation
         if finding is not None:
             _tell(part, finding, given["owner"], state, made)
         return _Plan(generation(finding, sent), _observer.sudo_asks(part.machine))

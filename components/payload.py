@@ -112,10 +112,15 @@ def was_applied(said: str) -> bool:
     return _APPLIED.search(said) is not None
 
 
-def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
-    """Return the read-only script that reports on parts, given as (script, owner, values)."""
+def sends_other(script: str, values: Mapping[str, str], sent: str) -> bool:
+    """Return whether some of the values, all of one part, stand otherwise in what `payload` gave for it."""
+    return any(f"\n{assignments({name: value})}" not in sent for name, value in read_by(script, values).items())
+
+
+def observation(parts: Sequence[tuple[str, str, Mapping[str, str], bool]]) -> str:
+    """Return the read-only script that reports on parts, given as (script, owner, values, whether values changed)."""
     blocks = []
-    scripts = sorted({script for script, _, _ in parts})
+    scripts = sorted({script for script, *_ in parts})
     known = functions("lib")
     needed = [
         name
@@ -135,8 +140,8 @@ def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
         own = functions(script)
         wanted = reachable(["present", "preflight", "check", "notices", "shared", "places"], own)
         blocks.append(f"script_{script.replace('-', '_')}() {{\n" + "\n".join(own[name] for name in wanted) + "\n}")
-    for script, owner, values in parts:
-        call = f"script_{script.replace('-', '_')}\nobserve {shlex.quote(owner)}"
+    for script, owner, values, changed in parts:
+        call = f"script_{script.replace('-', '_')}\nobserve {shlex.quote(owner)}{' changed' if changed else ''}"
         blocks.append(f"report_{len(blocks)}() (\n{assignments(values)}{call}\n)")
     calls = [block.split("(", 1)[0] for block in blocks if block.startswith("report_")]
     # A few side by side: it is quicker, and no load for a server of many hosts. Each line is written at once.

@@ -18,10 +18,14 @@ _APPLY = re.compile(r"\bapply '?([^\s']+)'? '?([0-9a-f]+)")
 
 @dataclass(frozen=True)
 class Recorded:
-    """One part as the last run left it in the state: its owner, instance included, and the generation it sent."""
+    """One part as the last run left it in the state: its owner, instance included, and the generation it sent.
+
+    `stdin` is what was sent, empty where that is a secret.
+    """
 
     owner: str
     generation: str
+    stdin: str = ""
 
 
 async def recorded() -> dict[str, Recorded] | None:
@@ -45,7 +49,8 @@ def parse(resources: Mapping[str, Any]) -> dict[str, Recorded]:
         command = resource["outputs"].get("create")
         found = _APPLY.search(command) if isinstance(command, str) else None
         if found:
-            parts[urn.rpartition("::")[2]] = Recorded(found[1], found[2])
+            stdin = resource["outputs"].get("stdin")
+            parts[urn.rpartition("::")[2]] = Recorded(found[1], found[2], stdin if isinstance(stdin, str) else "")
     return parts
 
 

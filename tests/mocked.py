@@ -124,12 +124,13 @@ def deploy(
     state: Mapping[str, str] | None = None,
     no_password: Sequence[str] = (),
     silent: Sequence[str] = (),
+    sent: Mapping[str, str] | None = None,
 ) -> Deployment:
     """Run `program` once, as `pulumi preview` or `pulumi up` would, and return what came of it.
 
     A machine without an answer has nothing applied yet. `state` has what the stack's state knows: the command of each
     resource. Without one the engine does not say. `no_password` are the machines whose sudo asks for none, `silent` the
-    resources whose command ended with success and ran nothing of ours.
+    resources whose command ended with success and ran nothing of ours. `sent` are standard inputs that it knows.
     """
     done = Deployment()
 
@@ -144,7 +145,7 @@ def deploy(
         return MachineAnswer(said, sudo_asks=machine.may_ask and machine.name not in no_password)
 
     async def run() -> None:
-        simulated = _Mocks(state, silent)
+        simulated = _Mocks(state, silent, sent or {})
         mocks.set_mocks(simulated, project, stack, preview, monitor=_Monitor(done, simulated))
         settings.SETTINGS.engine = _Engine(done)
         await run_pulumi_func(program)
@@ -192,9 +193,10 @@ def _args(address: str, more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Mocks(mocks.Mocks):
-    def __init__(self, state: Mapping[str, str] | None, silent: Sequence[str]) -> None:
+    def __init__(self, state: Mapping[str, str] | None, silent: Sequence[str], sent: Mapping[str, str]) -> None:
         self.state = state
         self.silent = silent
+        self.sent = sent
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         stdin = _bare(args.inputs.get("stdin"))
@@ -209,7 +211,8 @@ class _Mocks(mocks.Mocks):
         if self.state is None:
             return {}, [("stackName", "the engine does not say")]
         kind = "urn:pulumi:test::metrics-tunnel::command:remote:Command::"
-        return {"outputs": {f"{kind}{name}": {"outputs": {"create": text}} for name, text in self.state.items()}}, []
+        outputs = {name: {"create": text, "stdin": self.sent.get(name)} for name, text in self.state.items()}
+        return {"outputs": {f"{kind}{name}": {"outputs": given} for name, given in outputs.items()}}, []
 
 
 @contextlib.contextmanager

@@ -459,8 +459,8 @@ manifest_drift() {
   done
 }
 
-# One part's report to `pulumi preview`: lines of part, kind, text. Changes nothing.
-observe() { # OWNER
+# One part's report to `pulumi preview`: lines of part, kind, text. Changes nothing. What `up` will apply is rehearsed.
+observe() { # OWNER [changed], where the values are not those that were applied last
   begin
   wrong=$(out_of_place "$@")
   if [ -n "$wrong" ]; then
@@ -474,6 +474,8 @@ observe() { # OWNER
     drift=$({ folder_drift && manifest_drift && check; } | cat)
     if [ -n "$drift" ]; then
       printf '%s\n' "$drift" | while IFS= read -r text; do report drift "$text"; done
+    fi
+    if [ -n "$drift" ] || [ "${2-}" = changed ]; then
       refusal=$(rehearse "$1") || case $drift in *"$refusal"*) ;; *) report fail "$refusal" ;; esac
     fi
     notices | while IFS= read -r text; do report notice "$text"; done

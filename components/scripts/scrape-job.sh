@@ -517,8 +517,4 @@ notices() {
   find "$folder" -maxdepth 1 -name '*.json' 2>/dev/null | grep -vxF -e "$ours" | sort | while IFS= read -r file; do
     echo "$file is no target file of ours, and Prometheus scrapes what it names; it is left alone, delete it if nobody needs it"
   done
-  CONFIG=$(kept config)
-  URL=$(kept url)
-  too_many=$(blinded 2>/dev/null)
-  [ -z "$too_many" ] || echo "\`pulumi up\` would refuse: $too_many"
 }

@@ -342,6 +342,22 @@ def test_an_exporter_taken_out_of_the_settings_is_told_to_open_its_port_and_a_lo
     assert "port 9187 is then open" in said[1]
 
 
+def test_a_part_whose_values_are_not_those_that_were_sent_is_rehearsed_and_no_other() -> None:
+    sent = {name: first().resources[name].inputs["stdin"] for name in ON_SERVER + ON_HOST}
+    for servers, changed in (
+        ({"mon1": {}}, set()),
+        ({"mon1": {"config_file": "/etc/other.yml"}}, {"scrape-job-test"}),
+        (
+            {"mon1": {"scrape_interval": "30s"}},
+            {"scrape-job-test", "scrape-config-web1", "ssh-tunnel-web1", "exporter-9100"},
+        ),
+    ):
+        done = deploy(fleet(servers), in_sync(), preview=True, state=state(first()), sent=sent)
+        looks = "".join(script for _, script in done.asked)
+        rehearsed = re.findall(r"PART=(\S+)\n(?:(?!PART=)[\s\S])*?\nobserve \S+ changed\n", looks)
+        assert {*rehearsed} == changed
+
+
 def test_a_key_that_is_replaced_in_this_run_is_no_leftover() -> None:
     answers = dict.fromkeys(("mon1", "web1"), END)
     answers["mon1"] = owner_line("keypair-metrics-tunnel-test-mon1-1", first().owner("mon1-keypair")) + END

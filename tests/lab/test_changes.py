@@ -64,6 +64,20 @@ def test_a_changed_label_is_one_update_on_each_server_and_is_proven_by_new_sampl
     assert project.plan().code == 0
 
 
+def test_a_setting_that_a_change_makes_wrong_is_told_by_the_preview(
+    lab: Lab, project: Project, before: dict[str, Picture]
+) -> None:
+    assert before
+    values = settings(lab, [lab.hosts["mon1"], lab.hosts["mon2"]], [lab.hosts["web1"], lab.hosts["web2"]])
+    values["prometheus"]["mon1"]["configFile"] = "/etc/prometheus/none.yml"
+    values["prometheus"]["mon2"]["service"] = "none.service"
+    project.settings(values)
+    told = sorted(text for text in project.plan().warnings if "would refuse" in text)
+    assert len(told) == 2
+    assert told[0].startswith("mon1 scrape-job-lab: `pulumi up` would refuse: /etc/prometheus/none.yml does not exist;")
+    assert told[1].startswith("mon2 scrape-job-lab: `pulumi up` would refuse: none.service does not run here;")
+
+
 def test_a_sample_limit_that_would_blind_a_host_is_refused(
     lab: Lab, project: Project, before: dict[str, Picture]
 ) -> None:
@@ -72,11 +86,14 @@ def test_a_sample_limit_that_would_blind_a_host_is_refused(
     plain = settings(lab, [lab.hosts["mon1"], lab.hosts["mon2"]], hosts)
     project.settings({**plain, "scrape": {**plain["scrape"], "sampleLimit": 100}})
     try:
+        told = project.plan().warnings
         said = project.up(codes=(1, 255)).output
     finally:
         project.settings(plain)
     brings = r"web[12] brings \d{3,}"
-    assert re.search(rf"mon1 scrape-job-lab: {brings},{brings} samples, more than 100; raise scrape.sampleLimit", said)
+    refusal = rf"{brings},{brings} samples, more than 100; raise scrape.sampleLimit"
+    assert any(re.search(rf"mon1 scrape-job-lab: `pulumi up` would refuse: {refusal}", text) for text in told), told
+    assert re.search(rf"mon1 scrape-job-lab: {refusal}", said)
     assert "sample_limit: 15000" in lab.hosts["mon1"].run("cat /etc/prometheus/prometheus.yml")
     assert lab.hosts["mon1"].scraped("web1") == "1"
     project.up()

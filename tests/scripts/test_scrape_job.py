@@ -8,7 +8,8 @@ import subprocess
 import pytest
 
 from components.drift import Finding
-from components.payload import functions
+from components.payload import functions, started
+from tests.mocked import deploy, fleet
 from tests.scripts.prometheus_texts import ASKED, REFUSED
 from tests.scripts.sandbox import PROMETHEUS, Sandbox, deployed, in_each_shell, parts
 
@@ -609,7 +610,10 @@ def test_a_limit_that_would_blind_a_target_is_told_where_nothing_drifted(machine
         "fake/samples", '{"data":{"result":[{"metric":{"instance":"web1","job":"node"},"value":[1.5,"20311"]}]}}'
     )
     found = machine.look(JOB, "mon1")
+    assert (found.drift, found.refusals) == ([], []), "these settings are not those that were applied"
+    given = deployed(servers=many)
+    sent = {name: str(given.resources[name].inputs["stdin"]) for name in parts()}
+    applied = {name: started(180, "apply", given.owner(name), "0a1b2c3d") for name in parts()}
+    found = machine.look(JOB, "mon1", done=deploy(fleet(), state=applied, sent=sent))
     assert found.drift == []
-    assert found.notices == [
-        "`pulumi up` would refuse: web1 brings 20311 samples, more than 15000; raise scrape.sampleLimit"
-    ]
+    assert found.refusals == ["web1 brings 20311 samples, more than 15000; raise scrape.sampleLimit"]

@@ -89,7 +89,7 @@ def test_a_payload_without_its_end_is_no_success() -> None:
 
 
 def test_a_look_that_another_shell_reads_in_place_of_its_command_is_refused() -> None:
-    look = observation([("keypair", "o", {})])
+    look = observation([("keypair", "o", {}, False)])
     done = subprocess.run(["sh"], input=look, capture_output=True, text=True, check=False)
     assert done.returncode == 3
     assert "another shell in place of our command" in done.stderr
@@ -138,7 +138,7 @@ def test_every_part_has_every_verb(script: str) -> None:
 
 
 def test_an_observation_is_well_formed_and_ends_with_its_end() -> None:
-    text = observation([(script, "o", {"PART": script}) for script in SCRIPTS])
+    text = observation([(script, "o", {"PART": script}, True) for script in SCRIPTS])
     subprocess.run(["dash", "-n"], input=text, text=True, check=True)
     assert text.endswith("end\\n'\nexit\n")
 
