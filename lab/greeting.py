@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 HOMES = ("root", f"home/{base.ADMIN}", f"home/{base.ASKED}")
 FILE = "etc/greeting.sh"
-# The second line reads like a sample of Prometheus' text format: people print their load.
+# The second line reads like a sample of Prometheus' text format: people print their load. What a startup file prints
+# last has no end of line: what comes next stands behind it.
 _WORDS = "*** Welcome to production: {place} ***\nload 0.42"
 _STARTUP = """\
 printf '%s\\n' '{words}'
 printf '%s\\n' 'a note of {place}' >&2
+printf 'Have a nice day! '
 umask 077
 export LC_ALL=C.UTF-8
 """

@@ -57,6 +57,15 @@ scrape_configs:
 """
 
 
+# Each costs a tenth of a second of this machine's time a scrape, for both look beyond their namespace.
+LESS = "--no-collector.netclass --no-collector.systemd"
+
+
+def collect_less(tree: Path) -> None:
+    """Let the packaged exporter leave out what costs most, so that more hosts fit on this machine."""
+    _arguments(LESS)(tree)
+
+
 def _arguments(text: str) -> Layout:
     return lambda tree: _write(tree / _DEFAULTS, f'# Set by ops.\nARGS="{text}"\n')
 
@@ -114,10 +123,10 @@ def busybox_shell(tree: Path) -> None:
 
 
 EXPORTERS: dict[str, Layout] = {
-    "packaged": lambda tree: None,  # noqa: ARG005 (the base has it so)
+    "packaged": collect_less,
     "packaged-args": _arguments("--collector.disable-defaults --collector.cpu --collector.uname"),
     "packaged-listen": _arguments("--web.listen-address=0.0.0.0:9100 --collector.uname"),
-    "hand-made": _hand_made(""),
+    "hand-made": _hand_made(f" {LESS}"),
     "hand-made-listen": _hand_made(_LISTENING),
     "login-keys": _no_final_newline,
     "login-no-keys": _no_keys,

@@ -1,4 +1,4 @@
-"""The same job on machines whose logins say nothing, as few people's do: all other lab hosts greet."""
+"""The same job on machines as Debian installs them, whose logins say nothing: all other lab hosts greet."""
 
 import subprocess
 from dataclasses import dataclass
@@ -39,8 +39,8 @@ def _login(host: Host, user: str) -> str:
 
 @pytest.fixture(scope="module")
 def life(lab: Lab, project: Project) -> Life:
-    mon1 = lab.add("mon1", layouts.SERVERS["comments"], greets=False)
-    web1 = lab.add("web1", greets=False)
+    mon1 = lab.add("mon1", layouts.SERVERS["comments"], as_installed=True)
+    web1 = lab.add("web1", as_installed=True)
     greets = lab.add("greets")
     lab.boot()
     said = {host.name: "".join(_login(host, home.split("/")[-1]) for home in HOMES) for host in (mon1, web1)}

@@ -225,3 +225,10 @@ def test_a_greeting_in_place_of_a_public_key_is_no_key(machine: Sandbox) -> None
     assert "ssh-keygen makes no key here" in done.err
     assert "metrics-tunnel " not in done.out
     assert machine.state() == before
+
+
+@pytest.mark.parametrize("greeting", ["", "Hello.\n", "Have a nice day! "])
+def test_the_key_is_found_behind_whatever_a_login_has_printed(greeting: str, machine: Sandbox) -> None:
+    done = machine.apply(PAIR)
+    assert told(greeting + done.out) == machine.read(f"{KEY}.pub").strip()
+    assert told(greeting) == ""
