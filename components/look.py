@@ -116,7 +116,15 @@ class Observer:
 
 
 _NOBODY_TYPES = "let startup files return where nobody types: [ -t 0 ] || return"
-NOTHING_RAN = f"the login ended with success and ran nothing, for a startup file exits there; {_NOBODY_TYPES}"
+
+
+def nothing_ran(machine: Machine) -> str:
+    """Return what is said of a command that ended with success and did nothing."""
+    text = (
+        f"the login ended with success and ran nothing, for a startup file exits there; {_NOBODY_TYPES}, and run "
+        "`pulumi up` again"
+    )
+    return text if machine.detect_drift else f"{text}, once without detectDrift: false"
 
 
 def _remedy(error: Exception, machine: Machine) -> str:

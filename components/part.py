@@ -10,7 +10,7 @@ import pulumi
 from pulumi_command import local, remote
 
 from .drift import Finding, generation, unexplained, unknown_to_state, warnings
-from .look import NOTHING_RAN, Observer, Question
+from .look import Observer, Question, nothing_ran
 from .machine import Machine
 from .payload import payload, sends_other, started, was_applied
 from .shown import show
@@ -89,17 +89,20 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
         )
     made.append(command)
     if not _left_alone(part):
-        command.stdout.apply(partial(_refuse_what_never_ran, part))
+        pulumi.Output.all(arguments["stdin"], command.stdin, command.stdout).apply(
+            lambda given: _refuse_what_never_ran(part, *given)
+        )
     return command
 
 
-def _refuse_what_never_ran(part: Part, said: str) -> None:
-    """Fail where a command ended with success and applied nothing; what was applied in an earlier run has said so."""
-    if was_applied(said):
+def _refuse_what_never_ran(part: Part, declared: str, sent: str, said: str) -> None:
+    """Fail where a command ended with success and applied nothing; what was applied in an earlier run has said so.
+
+    What this run leaves as another release has sent it, as `--target` does, is not judged: it said nothing then.
+    """
+    if declared != sent or was_applied(said):
         return
-    text = f"{part.machine.name} {part.receipt}: {NOTHING_RAN}, and run `pulumi up` again"
-    if not part.machine.detect_drift:
-        text += ", once without detectDrift: false"
+    text = f"{part.machine.name} {part.receipt}: {nothing_ran(part.machine)}"
     if pulumi.runtime.is_dry_run():
         pulumi.log.warn(text)
     else:

@@ -10,7 +10,7 @@ from .connection import settle
 from .edge import Edge
 from .keypair import KEY_TYPE, fingerprint, keypair, told
 from .keypair import desired as keypair_desired
-from .look import NOTHING_RAN
+from .look import nothing_ran
 from .machine import Machine
 from .part import make
 from .scrape_job import SAMPLES, scrape_job
@@ -61,7 +61,7 @@ class PrometheusServer(pulumi.ComponentResource):
     def _made(self, said: str) -> str:
         if key := told(said):
             return key
-        why = NOTHING_RAN
+        why = nothing_ran(self.machine)
         if self.machine.offline:
             why = "is offline and has no key yet; take offline out for the first up"
         raise pulumi.RunError(f"{self.machine.name}: {why}")

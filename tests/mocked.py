@@ -125,12 +125,14 @@ def deploy(
     no_password: Sequence[str] = (),
     silent: Sequence[str] = (),
     sent: Mapping[str, str] | None = None,
+    untargeted: Sequence[str] = (),
 ) -> Deployment:
     """Run `program` once, as `pulumi preview` or `pulumi up` would, and return what came of it.
 
     A machine without an answer has nothing applied yet. `state` has what the stack's state knows: the command of each
     resource. Without one the engine does not say. `no_password` are the machines whose sudo asks for none, `silent` the
     resources whose command ended with success and ran nothing of ours. `sent` are standard inputs that it knows.
+    `untargeted` are resources that stay as a release before has sent them.
     """
     done = Deployment()
 
@@ -145,7 +147,7 @@ def deploy(
         return MachineAnswer(said, sudo_asks=machine.may_ask and machine.name not in no_password)
 
     async def run() -> None:
-        simulated = _Mocks(state, silent, sent or {})
+        simulated = _Mocks(state, silent, sent or {}, untargeted)
         mocks.set_mocks(simulated, project, stack, preview, monitor=_Monitor(done, simulated))
         settings.SETTINGS.engine = _Engine(done)
         await run_pulumi_func(program)
@@ -193,7 +195,14 @@ def _args(address: str, more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Mocks(mocks.Mocks):
-    def __init__(self, state: Mapping[str, str] | None, silent: Sequence[str], sent: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        state: Mapping[str, str] | None,
+        silent: Sequence[str],
+        sent: Mapping[str, str],
+        untargeted: Sequence[str],
+    ) -> None:
+        self.untargeted = untargeted
         self.state = state
         self.silent = silent
         self.sent = sent
@@ -203,6 +212,8 @@ class _Mocks(mocks.Mocks):
         key = re.search(r"^PART=keypair-(\S+)$", str(stdin), re.MULTILINE)
         told = f"metrics-tunnel {public_key(key[1])}\n" if key else ""
         printed = "Hello.\n" if args.name in self.silent else f"Hello.\n{told}\nmetrics-tunnel applied 0a1b2c3d\n"
+        if args.name in self.untargeted:
+            return f"{args.name}-id", {**args.inputs, "stdin": "of before", "stdout": told, "stderr": ""}
         # What a command will print is not known before its input is.
         return f"{args.name}-id", {**args.inputs, "stdout": rpc.UNKNOWN if stdin is UNKNOWN else printed, "stderr": ""}
 

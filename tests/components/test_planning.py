@@ -235,6 +235,10 @@ def test_a_preview_says_so_of_what_no_look_would_find_and_a_machine_that_is_left
     assert deploy(fleet(hosts={"web1": {"offline": True}}), silent=[*ON_HOST, "web1-ssh-tunnel", "web1-scrape-config"])
 
 
+def test_what_a_targeted_run_leaves_as_a_release_before_has_sent_it_is_no_failure() -> None:
+    assert deploy(fleet(), untargeted=[*ON_SERVER, *ON_HOST]).resources
+
+
 def test_an_offline_server_is_not_asked_and_its_hosts_are() -> None:
     done = deploy(fleet({"mon1": {"offline": True}}), in_sync())
     assert [name for name, _ in done.asked] == ["web1"]
