@@ -30,7 +30,8 @@ def parse(output: str) -> dict[str, Finding]:
     found: dict[str, Finding] = {}
     ended = False
     for line in output.splitlines():
-        match line.split("\t"):
+        # A text may quote a line of somebody's file, with tabs in it.
+        match line.split("\t", _WORDS - 1):
             case [mark, "end"] if mark == _MARK:
                 ended = True
             case [mark, part, kind, text] if mark == _MARK and kind != "owner":
@@ -52,7 +53,7 @@ def parse(output: str) -> dict[str, Finding]:
 
 def owners(output: str) -> list[tuple[str, str]]:
     """Read pairs of receipt and owner, instance included, of all that lies on a machine, whichever stack's it is."""
-    lines = [line.split("\t") for line in output.splitlines()]
+    lines = [line.split("\t", _WORDS - 1) for line in output.splitlines()]
     return [(line[1], line[3]) for line in lines if len(line) == _WORDS and line[0] == _MARK and line[2] == "owner"]
 
 

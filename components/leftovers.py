@@ -39,8 +39,8 @@ def leftovers(
 
 def _resource(owner: str, holder: str) -> str | None:
     """Return the name of the resource that an owner is of, None where it is another stack's."""
-    of_stack, name, _ = owner.rsplit(".", 2)
-    return name if of_stack in (holder, without_project(holder)) else None
+    of_stack, *rest = owner.rsplit(".", 2)
+    return rest[0] if len(rest) == 2 and of_stack in (holder, without_project(holder)) else None  # noqa: PLR2004
 
 
 def _removed_by_this_run(name: str, owner: str, recorded: Mapping[str, Recorded] | None) -> bool:

@@ -13,7 +13,7 @@ from .exporter import exporter
 from .host_arguments import take
 from .login_key import login_key
 from .machine import Machine
-from .part import Part, make
+from .part import Made, Part, make
 from .prometheus_server import PrometheusServer
 from .scrape_config import Target, scrape_config
 from .ssh_tunnel import TUNNEL_USER, Forward, ssh_tunnel
@@ -46,7 +46,7 @@ class MonitoredHost(pulumi.ComponentResource):
         self.machine = Machine(
             name, taken["connection"], detect_drift=taken.get("detect_drift", True), offline=taken.get("offline", False)
         )
-        scraped: list[pulumi.Resource] = []
+        scraped: list[Made] = []
         for server in servers:
             scraped += self._scrape(server, many=len(servers) > 1)
         seconds = proof.scrape_seconds(server.timeout for server in servers)
@@ -57,11 +57,10 @@ class MonitoredHost(pulumi.ComponentResource):
             self._make(part, scraped)
         self.register_outputs({})
 
-    def _make(self, part: Part, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
-        made: pulumi.Resource = make(replace(part, abandoned=self.abandoned), self, after)
-        return made
+    def _make(self, part: Part, after: Sequence[Made]) -> Made:
+        return make(replace(part, abandoned=self.abandoned), self, after)
 
-    def _scrape(self, server: PrometheusServer, *, many: bool) -> list[pulumi.Resource]:
+    def _scrape(self, server: PrometheusServer, *, many: bool) -> list[Made]:
         exporters = self.exporters.values()
         forwards = [Forward(one["listen"], one["port"], one["path"]) for one in exporters]
         targets = [Target(one["job"], one["listen"], one["path"]) for one in exporters]

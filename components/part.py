@@ -44,8 +44,18 @@ class Part:
     """Its machine is gone: the resource stays as it is recorded, and is forgotten when it is no longer declared."""
 
 
-def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) -> Any:
-    """Make the part's resource: `remote.Command`, or `local.Command` on the machine that Pulumi runs on."""
+@dataclass(frozen=True)
+class Made:
+    """A part's resource, and what is known of its command once it has ended."""
+
+    command: Any
+    """`remote.Command`, or `local.Command` on the machine that Pulumi runs on."""
+    ran: pulumi.Output[None]
+    """Fails where the command ended with success and applied nothing."""
+
+
+def make(part: Part, parent: pulumi.Resource, after: Sequence[Made]) -> Made:
+    """Make the part's resource, which is applied when those before it have been."""
     machine = part.machine
     stack = pulumi.get_stack()
     holder = f"{pulumi.get_project()}:{stack}"
@@ -57,12 +67,18 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
     plan = _plan(part, known, owner, made)
     run = partial(started, _SECONDS + part.wait)
     show(part.name, machine.name, part.script, owner, {**known, **part.late}, run)
+
+    async def apply(given: Sequence[Any]) -> str:
+        planned, instance = given
+        if not pulumi.runtime.is_dry_run():
+            for one in after:
+                await one.ran.future()
+        return machine.command(run("apply", instance, planned.generation), asks=planned.sudo_asks)
+
     stdin = pulumi.Output.all(**known, **part.late).apply(lambda values: payload(part.script, values))
     arguments: dict[str, Any] = {
         # For updates too: without `update` the provider runs `create`.
-        "create": pulumi.Output.all(plan, owner).apply(
-            lambda given: machine.command(run("apply", given[1], given[0].generation), asks=given[0].sudo_asks)
-        ),
+        "create": pulumi.Output.all(plan, owner).apply(apply),
         "delete": pulumi.Output.all(plan, owner).apply(
             lambda given: machine.command(run("remove", given[1]), asks=given[0].sudo_asks)
         ),
@@ -76,7 +92,7 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
         del arguments["create"], arguments["delete"]
     options = pulumi.ResourceOptions(
         parent=parent,
-        depends_on=list(after),
+        depends_on=[one.command for one in after],
         ignore_changes=_ignored(part),
         retain_on_delete=part.abandoned,
     )
@@ -88,11 +104,12 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[pulumi.Resource]) 
             part.name, **arguments, connection=machine.remote(), logging=remote.Logging.NONE, opts=options
         )
     made.append(command)
+    ran: pulumi.Output[None] = pulumi.Output.from_input(None)
     if not _left_alone(part):
-        pulumi.Output.all(arguments["stdin"], command.stdin, command.stdout).apply(
+        ran = pulumi.Output.all(arguments["stdin"], command.stdin, command.stdout).apply(
             lambda given: _refuse_what_never_ran(part, *given)
         )
-    return command
+    return Made(command, ran)
 
 
 def _refuse_what_never_ran(part: Part, declared: str, sent: str, said: str) -> None:

@@ -50,7 +50,7 @@ class PrometheusServer(pulumi.ComponentResource):
         samples = taken.get("sample_limit", SAMPLES)
         self.job = make(scrape_job(self.machine, self.interval, self.timeout, samples, where), self, [])
         # The public half of a user's own private key is no secret.
-        self.public_key = pulumi.Output.unsecret(pair.stdout).apply(self._made)
+        self.public_key = pulumi.Output.unsecret(pair.command.stdout).apply(self._made)
         self.fingerprint = self.public_key.apply(fingerprint)
         self.register_outputs({"public_key": self.public_key, "fingerprint": self.fingerprint})
 

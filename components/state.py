@@ -6,7 +6,7 @@ A program must do its work without the answer: one that does not come explains n
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -20,12 +20,12 @@ _APPLY = re.compile(r"\bapply '?([^\s']+)'? '?([0-9a-f]+)")
 class Recorded:
     """One part as the last run left it in the state: its owner, instance included, and the generation it sent.
 
-    `stdin` is what was sent, empty where that is a secret.
+    `stdin` is what was sent, with the password for sudo where one went before it.
     """
 
     owner: str
     generation: str
-    stdin: str = ""
+    stdin: str = field(default="", repr=False)
 
 
 async def recorded() -> dict[str, Recorded] | None:

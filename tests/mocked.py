@@ -126,15 +126,16 @@ def deploy(
     silent: Sequence[str] = (),
     sent: Mapping[str, str] | None = None,
     untargeted: Sequence[str] = (),
+    done: Deployment | None = None,
 ) -> Deployment:
     """Run `program` once, as `pulumi preview` or `pulumi up` would, and return what came of it.
 
     A machine without an answer has nothing applied yet. `state` has what the stack's state knows: the command of each
     resource. Without one the engine does not say. `no_password` are the machines whose sudo asks for none, `silent` the
     resources whose command ended with success and ran nothing of ours. `sent` are standard inputs that it knows.
-    `untargeted` are resources that stay as a release before has sent them.
+    `untargeted` are resources that stay as a release before has sent them. `done` has what came of a run that fails.
     """
-    done = Deployment()
+    done = done or Deployment()
 
     async def ask(machine: Machine, script: str, plain: Mapping[str, Any]) -> MachineAnswer:
         await asyncio.sleep(0)

@@ -28,7 +28,11 @@ preflight() {
   *' -f '*) fail "sshd runs with a file of its own (-f, as in /etc/default/ssh), and would not read $CONF; take -f out there" ;;
   esac
   refuse_shut_out
+  # A rehearsal may not know LINE yet; the one that is there stands for it.
+  known_line=$LINE
+  LINE=${LINE:-$(kept line)}
   wanted=$(dropin)
+  LINE=$known_line
   refuse_disobeyed
   if [ "$(cat $CONF 2>/dev/null)" != "$wanted" ]; then
     refuse_to_close_a_port

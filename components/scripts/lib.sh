@@ -471,7 +471,8 @@ observe() { # OWNER [changed], where the values are not those that were applied 
   if [ -n "$recorded" ]; then
     generation=$(kept "owners/${recorded%.*}")
     report generation "${generation##* }"
-    drift=$({ folder_drift && manifest_drift && check; } | cat)
+    # Where a check cannot go on, its reason is the drift.
+    drift=$({ folder_drift && manifest_drift && check; } 3>&1 | cat)
     if [ -n "$drift" ]; then
       printf '%s\n' "$drift" | while IFS= read -r text; do report drift "$text"; done
     fi
@@ -480,7 +481,12 @@ observe() { # OWNER [changed], where the values are not those that were applied 
     fi
     notices | while IFS= read -r text; do report notice "$text"; done
   else
-    [ -d "$RECEIPT/owners" ] || ! present || report drift "its receipt $RECEIPT is missing; it is applied again"
+    OWNER=$1
+    if damaged; then
+      report drift "its receipt $RECEIPT is damaged; it is applied again"
+    elif [ ! -d "$RECEIPT/owners" ] && present; then
+      report drift "its receipt $RECEIPT is missing; it is applied again"
+    fi
     refusal=$(rehearse "$1") || report fail "$refusal"
   fi
 }
@@ -493,7 +499,8 @@ observe_owners() {
     [ -e "$file" ] || continue
     PART=${file%/owners/*}
     PART=${PART##*/}
-    read -r owner generation <"$file"
+    # One that is damaged says nothing of whose it is.
+    read -r owner generation <"$file" || continue
     report owner "$owner"
   done
 }

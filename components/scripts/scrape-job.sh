@@ -494,11 +494,15 @@ leave() { rmdir -p /etc/metrics-tunnel/targets/$STACK 2>/dev/null || :; }
 
 present() { (find_prometheus) 2>/dev/null && find_prometheus && [ -n "$(block)" ]; }
 
+has_a_mark_or_the_job() {
+  grep -Eqs "^[[:space:]]*(# (BEGIN|END)|-?[[:space:]]*job_name:) $JOB([[:space:]]|$)" "$CONFIG"
+}
+
 # A Prometheus that does not answer is health; what stands in its file is told all the same.
 check() {
   CONFIG=$(kept config)
   block_now=$(block 2>/dev/null || :)
-  if [ -z "$block_now" ] && grep -qs "[[:space:]]$JOB\([[:space:]]\|$\)" "$CONFIG"; then
+  if [ -z "$block_now" ] && has_a_mark_or_the_job; then
     echo "the marks around the job in $CONFIG are damaged"
   elif [ -z "$block_now" ]; then
     echo "the job's block is missing from $CONFIG"

@@ -33,14 +33,15 @@ preflight() {
 
 # Images of containers (LXC) hold a drop-in for all services that empties what they load: the tunnel would get no key.
 refuse_without_credentials() {
+  # An empty one of the encrypted empties the same list.
+  empties='^[[:space:]]*LoadCredential\(Encrypted\)\{0,1\}[[:space:]]*=[[:space:]]*$'
   for dropin in $(shows systemd-journald.service DropInPaths); do
     case $dropin in */service.d/*) ;; *) continue ;; esac
-    # An empty one of the encrypted empties the same list.
-    grep -qs '^[[:space:]]*LoadCredential\(Encrypted\)\{0,1\}[[:space:]]*=[[:space:]]*$' "$dropin" || continue
+    grep -qs "$empties" "$dropin" || continue
     lasting=/etc/systemd/system/service.d
     case $dropin in
-    $lasting/*) remedy="take that line out of it: sed -i '/LoadCredential/d' $dropin" ;;
-    *) remedy="lay a copy without it over that: mkdir -p $lasting; grep -v LoadCredential $dropin >$lasting/${dropin##*/}" ;;
+    $lasting/*) remedy="take that line out of it: sed -i '/$empties/d' $dropin" ;;
+    *) remedy="lay a copy without it over that: mkdir -p $lasting; grep -v '$empties' $dropin >$lasting/${dropin##*/}" ;;
     esac
     fail "$dropin empties LoadCredential= of every service, and the tunnel would get no key; $remedy;" \
       "systemctl daemon-reload"

@@ -225,6 +225,23 @@ def test_a_command_that_succeeds_and_ran_nothing_of_ours_is_a_failure_with_a_rem
     assert ("once without detectDrift: false" in str(failed.value)) == bool(args)
 
 
+@pytest.mark.parametrize(
+    ("silent", "never"),
+    [
+        ("web1-authorized-key-mon1", {"web1-ssh-tunnel", "web1-scrape-config", "web1-exporter-node"}),
+        ("web1-ssh-tunnel", {"web1-scrape-config", "web1-exporter-node"}),
+        ("web1-scrape-config", {"web1-exporter-node"}),
+    ],
+)
+def test_no_part_is_applied_behind_one_that_never_ran(silent: str, never: set[str]) -> None:
+    done = Deployment()
+    with pytest.raises(pulumi.RunError, match="ran nothing"):
+        deploy(fleet(), silent=[silent], done=done)
+    assert silent in done.resources
+    assert not never & done.resources.keys()
+    assert never <= deploy(fleet(), silent=[silent], preview=True).resources.keys()
+
+
 def test_a_preview_says_so_of_what_no_look_would_find_and_a_machine_that_is_left_alone_may_never_have_run() -> None:
     off = {"detect_drift": False}
     done = deploy(fleet({"mon1": off}, {"web1": off}), silent=["web1-exporter-node"], preview=True)

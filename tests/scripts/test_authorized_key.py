@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.mocked import exporter, public_key
+from components.payload import started
+from tests.mocked import deploy, exporter, fleet, public_key
 from tests.scripts.sandbox import Sandbox, blob, deployed, fingerprint, in_each_shell, parts
 
 NAME = "web1-authorized-key-mon1"
@@ -47,6 +48,31 @@ Match all
 def exporters(machine: Sandbox) -> None:
     """Let something listen on the ports that key lines open."""
     machine.write("fake/listeners", "*:9100 1 node\n*:9187 2 postgres\n")
+
+
+@pytest.mark.parametrize("blank", [" ", "\t"])
+def test_a_limit_that_a_hand_has_loosened_is_told_whatever_blanks_it_wrote(blank: str, machine: Sandbox) -> None:
+    assert machine.apply(KEY).code == 0
+    machine.edit(CONF, "MaxSessions 0", f"MaxSessions{blank}10")
+    drift = machine.look(KEY, "web1").drift
+    assert drift == [f"/{CONF} says 'MaxSessions{blank}10' instead of 'MaxSessions 0'"]
+
+
+def test_a_change_that_leaves_sshd_alone_is_not_refused_for_what_a_reload_would_cost(machine: Sandbox) -> None:
+    assert machine.apply(KEY).code == 0
+    given, names = deployed(), [NAME]
+    sent = {name: str(given.resources[name].inputs["stdin"]) for name in names}
+    state = {name: started(180, "apply", given.owner(name), "0a1b2c3d") for name in names}
+    # Of the second port its files say nothing any more.
+    machine.write("fake/sshd-listens", "0.0.0.0:22\n0.0.0.0:2222\n")
+    servers = {"mon1": {"egress": ["203.0.113.9"]}}
+    found = machine.look(KEY, "web1", done=deploy(fleet(servers), state=state, sent=sent))
+    assert (found.drift, found.refusals) == ([], [])
+    assert machine.apply(parts(servers=servers)[NAME], "22222222").code == 0
+    # Where the drop-in has to be written again, sshd reads its files anew.
+    (machine / CONF).unlink()
+    refusals = machine.look(KEY, "web1", done=deploy(fleet(servers), state=state, sent=sent)).refusals
+    assert [text for text in refusals if "of which its settings say nothing any more" in text]
 
 
 @in_each_shell

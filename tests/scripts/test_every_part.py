@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from components.drift import Finding
+from components.drift import Finding, owners
 from components.payload import was_applied
-from tests.scripts.sandbox import Sandbox, in_each_shell, parts
+from tests.scripts.sandbox import Sandbox, deployed, in_each_shell, parts
 
 NAMES = list(parts())
 HOSTS = {"web1": "web1-authorized-key-mon1", "mon1": "mon1-keypair"}
@@ -132,6 +132,23 @@ def test_a_part_whose_owners_file_was_cut_short_or_is_there_twice_goes_all_the_s
     assert machine.remove(parts()[name]).code == 0
     assert machine.state("etc") == before
     assert not receipt(machine, name).exists()
+
+
+@pytest.mark.parametrize("held", ["", "metrics-tunnel:te"])
+def test_a_part_whose_owners_file_was_cut_short_is_told_and_hides_no_other(held: str, machine: Sandbox) -> None:
+    machine.add_all()
+    for part in parts().values():
+        assert machine.apply(part).code == 0
+    name = "web1-authorized-key-mon1"
+    (file,) = (receipt(machine, name) / "owners").iterdir()
+    file.write_text(held)
+    folder = f"/var/lib/metrics-tunnel/{parts()[name].receipt}"
+    found = machine.look(parts()[name], "web1")
+    assert found == Finding(None, [f"its receipt {folder} is damaged; it is applied again"])
+    told = owners(machine.run(dict(deployed().asked)["web1"]).out)
+    assert {part for part, _ in told} == {part.receipt for part in parts().values()} - {parts()[name].receipt}
+    assert machine.apply(parts()[name], "22222222").code == 0
+    assert machine.look(parts()[name], "web1") == Finding("22222222")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -44,6 +44,19 @@ def test_the_line_goes_in_and_out_and_what_is_the_users_stays_byte_for_byte(own:
     assert not (machine / "var/lib/metrics-tunnel").exists()
 
 
+def test_a_file_that_its_user_cannot_read_is_drift_and_refused(ann: Sandbox) -> None:
+    machine = ann
+    assert machine.apply(KEY).code == 0
+    assert machine.look(KEY, "web1", done=deployed(hosts=GIVEN)).drift == []
+    # What root reads all the same, as a mode 000.
+    machine.write("fake/user-may-read-nothing", "")
+    says = f"cannot read /{FILE} as ann; see what keeps that user from it, or leave login out"
+    assert machine.look(KEY, "web1", done=deployed(hosts=GIVEN)).drift == [says]
+    done = machine.apply(KEY, "22222222")
+    assert done.code == 3
+    assert says in done.err
+
+
 @in_each_shell
 def test_a_file_and_folder_that_were_not_there_are_for_the_user_alone_and_go_again(ann: Sandbox) -> None:
     machine = ann

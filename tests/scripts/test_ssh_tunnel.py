@@ -119,7 +119,7 @@ def test_a_drop_in_of_all_services_that_empties_what_they_load_is_refused(
     says = "/etc/systemd/system/service.d/image.conf empties LoadCredential= of every service"
     assert done.code == 3
     assert says in done.err
-    assert "; take that line out of it: sed -i '/LoadCredential/d' " in done.err
+    assert "; take that line out of it: sed -i '/^[[:space:]]*LoadCredential" in done.err
     assert machine.state(times=True) == before
     (found,) = machine.look(TUNNEL, "mon1").refusals
     assert found.startswith(says)

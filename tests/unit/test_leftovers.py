@@ -23,6 +23,8 @@ def told(receipt: str, owner: str, recorded: dict[str, Recorded] | None = None) 
         ("exporter-9200", "other:prod.web1-exporter-app.1"),
         ("exporter-9200", "shop:prod.eu.web1-exporter-app.1"),
         ("scrape-job-test", "test.mon1-scrape-job.1"),
+        ("exporter-9200", "garbled"),
+        ("exporter-9200", ""),
     ],
 )
 def test_what_is_declared_or_another_stacks_is_no_leftover(receipt: str, owner: str) -> None:

@@ -146,10 +146,10 @@ def test_an_observation_is_well_formed_and_ends_with_its_end() -> None:
 def test_findings_are_read_and_a_greeting_is_passed_over() -> None:
     found = parse(
         "Hi\nmetrics-tunnel\tp\tgeneration\tabc\nmetrics-tunnel\tp\tdrift\tunit edited\nmetrics-tunnel\tq\trefuse\tno\n"
-        "metrics-tunnel\tp\tnotice\ta file beside ours\nmetrics-tunnel\tend\n"
+        "metrics-tunnel\tp\tnotice\ta\tfile\tbeside ours\nmetrics-tunnel\tend\n"
     )
     assert found == {
-        "p": Finding("abc", ["unit edited"], [], ["a file beside ours"]),
+        "p": Finding("abc", ["unit edited"], [], ["a\tfile\tbeside ours"]),
         "q": Finding(None, [], ["no"]),
     }
 
