@@ -7,6 +7,7 @@ DROPIN = "/etc/ssh/sshd_config.d/10-metrics-tunnel.conf"
 UNIT = "metrics-tunnel-web1.service"
 PROMETHEUS = "/etc/prometheus/prometheus.yml"
 TARGETS = "/etc/metrics-tunnel/targets/lab/web1.json"
+KEYPAIR = "mon1-keypair"
 _RELOAD_SSH = "systemctl reload ssh"
 _RELOAD = "systemctl daemon-reload"
 _WITHOUT_BLOCK = f"sed -i '/BEGIN metrics-tunnel/,/END metrics-tunnel/d' {PROMETHEUS}; pkill -HUP -x prometheus"
@@ -25,6 +26,11 @@ class Drift:
     command: str
     resource: str
     finding: str
+
+    @property
+    def of_all(self) -> bool:
+        """Whether a plan has others as well: the key that will come of a keypair goes into their input."""
+        return self.resource == KEYPAIR
 
 
 def _key(name: str, command: str, finding: str) -> Drift:
@@ -92,13 +98,13 @@ DRIFTS = [
         "mon1-tunnel-watchdog",
         "metrics-tunnels-watchdog.service is stopped",
     ),
-    Drift("private-key-deleted", "mon1", "rm /etc/metrics-tunnel/keys/*-1", "mon1-keypair", "is missing"),
-    Drift("private-key-readable-by-all", "mon1", "chmod 644 /etc/metrics-tunnel/keys/*-1", "mon1-keypair", "mode.*644"),
+    Drift("private-key-deleted", "mon1", "rm /etc/metrics-tunnel/keys/*-1", KEYPAIR, "is missing"),
+    Drift("private-key-readable-by-all", "mon1", "chmod 644 /etc/metrics-tunnel/keys/*-1", KEYPAIR, "mode.*644"),
     Drift(
         "folder-of-the-private-keys-open-to-all",
         "mon1",
         "chmod 777 /etc/metrics-tunnel/keys",
-        "mon1-keypair",
+        KEYPAIR,
         "mode and owner 777 root instead of 700 root",
     ),
     _tunnel("pinned-host-key-edited", "echo x >>/etc/metrics-tunnel/known_hosts/web1", "known_hosts/web1 was edited"),

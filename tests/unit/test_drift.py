@@ -149,7 +149,8 @@ def test_an_error_of_our_own_is_not_taken_for_an_unreachable_machine() -> None:
         (f"metrics-tunnel\ta\tgeneration\tx\r\n{END}", {"a": Finding("x")}),
         (f"metrics-tunnel\ta\tdrift\tone\nmetrics-tunnel\ta\tdrift\ttwo\n{END}", {"a": Finding(None, ["one", "two"])}),
         (f"metrics-tunnel\ta\trefuse\tno\n{END}", {"a": Finding(None, [], ["no"])}),
-        (f"metrics-tunnel\ta\tdrift\tx\ty\n{END}", {}),
+        (f"metrics-tunnel\ta\tdrift\tx\ty\n{END}", {"a": Finding(None, ["x\ty"])}),
+        (f"metrics-tunnel\ta\tdrift\n{END}", {}),
         (f"other\ta\tdrift\tx\n{END}", {}),
     ],
 )
