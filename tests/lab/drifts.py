@@ -77,13 +77,17 @@ DRIFTS = [
         "0.0.0.0:9100",
     ),
     _exporter("exporter-stopped", "systemctl stop prometheus-node-exporter", "stopped"),
-    _tunnel("unit-edited", f"sed -i s/RestartSec=5/RestartSec=50/ /etc/systemd/system/{UNIT}; {_RELOAD}", "edited"),
-    _tunnel("unit-stopped", f"systemctl stop {UNIT}", "stopped"),
-    _tunnel("unit-disabled", f"systemctl -q disable {UNIT}", "not enabled"),
+    _tunnel(
+        "unit-edited",
+        f"sed -i s/RestartSec=5/RestartSec=50/ /etc/systemd/system/{UNIT}; {_RELOAD}",
+        f"{UNIT} was edited",
+    ),
+    _tunnel("unit-stopped", f"systemctl stop {UNIT}", f"{UNIT} is stopped"),
+    _tunnel("unit-disabled", f"systemctl -q disable {UNIT}", f"{UNIT} is not enabled"),
     _tunnel(
         "unit-masked",
         f"systemctl stop {UNIT}; rm /etc/systemd/system/{UNIT}; systemctl -q mask {UNIT}",
-        "masked|missing",
+        f"{UNIT} is (masked|missing)",
     ),
     _tunnel(
         "dropin-over-our-unit",
