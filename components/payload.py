@@ -114,7 +114,8 @@ def was_applied(said: str) -> bool:
 
 def sends_other(script: str, values: Mapping[str, str], sent: str) -> bool:
     """Return whether some of the values, all of one part, stand otherwise in what `payload` gave for it."""
-    return any(f"\n{assignments({name: value})}" not in sent for name, value in read_by(script, values).items())
+    other = {name: value for name, value in values.items() if f"\n{assignments({name: value})}" not in sent}
+    return bool(read_by(script, other))
 
 
 def observation(parts: Sequence[tuple[str, str, Mapping[str, str], bool]]) -> str:
