@@ -7,12 +7,13 @@ COVERED := --cov --cov-append --cov-report=
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .NOTPARALLEL:
-.PHONY: help lint test quick demo demo-down bench campaign
+.PHONY: help lint test quick golden demo demo-down bench campaign
 help:
 	@echo "make demo       boot three Debian hosts here, run pulumi up on them, and show what it does"
 	@echo "make demo-down  run pulumi destroy, compare the hosts with before, and remove them"
 	@echo "make test       set up .venv and run every test, those on lab hosts included (root, Linux)"
 	@echo "make quick      the tests that need no lab, with coverage"
+	@echo "make golden     write tests/golden anew: what is sent and what stands on machines, to be read as a difference"
 	@echo "make lint       ruff, mypy, shellcheck and shfmt"
 	@echo "make campaign   measure what is promised, on lab hosts, and write docs/reliability.md; an hour or so"
 	@echo "make bench      time the stack beside a bare program, on lab hosts"
@@ -41,6 +42,9 @@ quick: needs-quick .venv/.done
 	for tier in $(MEASURED); do $(PY) -m pytest $$tier $(COVERED) || exit 1; done
 	$(PY) -m pytest -n auto tests/scripts $(COVERED)
 	$(PY) -m coverage report --skip-covered --show-missing --fail-under=95
+
+golden: needs-quick .venv/.done
+	WRITE_GOLDEN=1 $(PY) -m pytest tests/scripts/test_golden.py
 
 # Three modules side by side, each with a lab of its own, for most of their time is waiting; those that measure times are alone.
 test: needs-test quick
