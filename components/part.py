@@ -158,7 +158,7 @@ def _plan(
     async def look(given: Mapping[str, Any]) -> _Plan:
         state = await _observer.recorded()
         known = None if state is None else state.get(part.name)
-        changed = known is not None and known.stdin != "" and sends_other(part.script, given["values"], known.stdin)
+        changed = known is not None and known.stdin != "" and sends_other(given["values"], known.stdin)
         values = given["values"] | dict.fromkeys(part.late, "")
         question = Question(part.receipt, part.script, given["owner"], values, changed)
         finding = await _observer.find(part.machine, given["connection"], question)

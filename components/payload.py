@@ -1,26 +1,19 @@
-"""What is sent to a machine: a first line to know it by, quoted values, the functions that a verb reaches, a last line.
+"""What is sent to a machine: a first line to know it by, quoted values, a part's script and its libraries, a last line.
 
-The scripts are static files of functions. Pulumi's state holds each payload twice: comments and indents go, and the
-functions, which are the same for every stack, are packed. Values, which are not, stay as they can be read.
+The scripts are static files of functions. Pulumi's state holds each payload twice, so what is the same for every stack
+is packed, by `make pack`, and lies in scripts/packed. Values, which are not, stay as they can be read.
 """
 
-import base64
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 
-import deflate
-
-_FUNCTION = re.compile(r"^(\w+)\(\) (?:\{.*\}|\{(?s:.*?)^\})$", re.MULTILINE)
-_USAGE = re.compile(r"\A(\w+\(\) \{) #.*")
-_WORD = re.compile(r"\w+")
-# What only an observation calls; it need not be in the state.
-_LOOKING = {"observe", "observe_owners", "rehearse", "report", "check", "notices", "present"}
-_LOOKING |= {"manifest_drift", "folder_drift", "unit_drift"}
+_SCRIPTS = resources.files(__package__).joinpath("scripts")
+_USES = re.compile(r"^# Uses: (.+)$", re.MULTILINE)
+_CORE = "lib/core"
 _SIDE_BY_SIDE = 4
-_LEVEL = 12
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _FIRST_LINE = "# metrics-tunnel"
 LAST_LINE = '{ main "$@" </dev/null; exit; }\n'
@@ -42,26 +35,27 @@ def started(seconds: int, *words: str) -> str:
 
 
 @cache
-def functions(script: str) -> dict[str, str]:
-    """Return the functions of `scripts/<script>.sh` by name, without comments and indents."""
-    source = resources.files(__package__).joinpath("scripts", f"{script}.sh").read_text()
-    bare = {}
-    for found in _FUNCTION.finditer(source):
-        body = [line.lstrip() for line in _USAGE.sub(r"\1", found[0]).splitlines()]
-        bare[found[1]] = "\n".join(line for line in body if line and not line.startswith("#"))
-    return bare
+def source(name: str) -> str:
+    """Return the shell text of a file in `scripts`, such as `exporter`, `lib/core` or `lib/prometheus-yml.awk`.
+
+    An awk program has a file of its own; to shell it is a constant, PROMETHEUS_YML_AWK.
+    """
+    if not name.endswith(".awk"):
+        return _SCRIPTS.joinpath(f"{name}.sh").read_text()
+    constant = re.sub(r"\W", "_", name.rpartition("/")[2]).upper()
+    return f"{constant}={shlex.quote(_SCRIPTS.joinpath(name).read_text())}\n"
 
 
-def reachable(roots: Sequence[str], known: Mapping[str, str]) -> list[str]:
-    """Return the functions that `roots` call, directly or through others, in the order of `known`."""
-    found: set[str] = set()
-    left = list(roots)
-    while left:
-        name = left.pop()
-        if name in known and name not in found:
-            found.add(name)
-            left.extend(_WORD.findall(known[name]))
-    return [name for name in known if name in found]
+def libraries(script: str) -> list[str]:
+    """Return the libraries that a part's script names in its head, in the order in which they go before it."""
+    named = _USES.search(source(script))
+    return [f"lib/{name}" for name in named[1].split()] if named else []
+
+
+@cache
+def code(script: str) -> str:
+    """Return all that runs for a part, as it stands in the repository, but for the call that starts it."""
+    return "\n".join(source(name) for name in [*libraries(script), script])
 
 
 def assignments(values: Mapping[str, str]) -> str:
@@ -75,33 +69,13 @@ def assignments(values: Mapping[str, str]) -> str:
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
 
 
-@cache
-def code(script: str) -> str:
-    """Return the functions that the verbs of a part reach."""
-    known = {name: text for name, text in (functions("lib") | functions(script)).items() if name not in _LOOKING}
-    return "\n".join(known[name] for name in reachable(["main"], known))
-
-
-@cache
-def packed(text: str) -> str:
-    """Return shell text that does what `text` does, and nothing where it did not arrive whole."""
-    words = base64.b64encode(deflate.gzip_compress(text.encode(), _LEVEL)).decode()
-    return f'C=$(base64 -d<<E|gzip -dc\n{words}\nE\n)&&eval "$C"||exit\n'
-
-
-def read_by(script: str, values: Mapping[str, str]) -> dict[str, str]:
-    """Return those of the values that a script reads."""
-    text = code(script)
-    return {name: value for name, value in values.items() if re.search(rf"\b{name}\b", text)}
-
-
 def payload(script: str, values: Mapping[str, str]) -> str:
     """Return the standard input that `started` runs with `apply` or `remove` for one part.
 
     The call stands last, in braces: of an upload that was cut short nothing runs.
     """
-    values_read = assignments(read_by(script, values))
-    return f"{_FIRST_LINE}\n{values_read}{packed(code(script))}{LAST_LINE}"
+    packed = _SCRIPTS.joinpath("packed", f"{script}.sh").read_text()
+    return f"{_FIRST_LINE}\n{assignments(values)}{packed}{LAST_LINE}"
 
 
 def was_applied(said: str) -> bool:
@@ -112,42 +86,28 @@ def was_applied(said: str) -> bool:
     return _APPLIED.search(said) is not None
 
 
-def sends_other(script: str, values: Mapping[str, str], sent: str) -> bool:
+def sends_other(values: Mapping[str, str], sent: str) -> bool:
     """Return whether some of the values, all of one part, stand otherwise in what `payload` gave for it."""
-    other = {name: value for name, value in values.items() if f"\n{assignments({name: value})}" not in sent}
-    return bool(read_by(script, other))
+    return any(f"\n{assignments({name: value})}" not in sent for name, value in values.items())
 
 
 def observation(parts: Sequence[tuple[str, str, Mapping[str, str], bool]]) -> str:
     """Return the read-only script that reports on parts, given as (script, owner, values, whether values changed)."""
-    blocks = []
     scripts = sorted({script for script, *_ in parts})
-    known = functions("lib")
-    needed = [
-        name
-        for name in reachable(
-            [
-                "by_its_command",
-                "observe",
-                "observe_owners",
-                *_WORD.findall("".join(text for script in scripts for text in functions(script).values())),
-            ],
-            known,
-        )
-        if name != "main"
+    used = dict.fromkeys(name for script in scripts for name in libraries(script) if name != _CORE)
+    blocks = [source(name) for name in [*used, "lib/look"]]
+    blocks += [
+        f"script_{script.replace('-', '_')}() {{\n{source(script)}\n{source(f'look/{script}')}\n}}"
+        for script in scripts
     ]
-    library = "\n".join(known[name] for name in needed)
-    for script in scripts:
-        own = functions(script)
-        wanted = reachable(["present", "preflight", "check", "notices", "shared", "places"], own)
-        blocks.append(f"script_{script.replace('-', '_')}() {{\n" + "\n".join(own[name] for name in wanted) + "\n}")
-    for script, owner, values, changed in parts:
+    calls = []
+    for number, (script, owner, values, changed) in enumerate(parts):
         call = f"script_{script.replace('-', '_')}\nobserve {shlex.quote(owner)}{' changed' if changed else ''}"
-        blocks.append(f"report_{len(blocks)}() (\n{assignments(values)}{call}\n)")
-    calls = [block.split("(", 1)[0] for block in blocks if block.startswith("report_")]
+        calls.append(f"report_{number}")
+        blocks.append(f"report_{number}() (\n{assignments(values)}{call}\n)")
     # A few side by side: it is quicker, and no load for a server of many hosts. Each line is written at once.
     rounds = [calls[start : start + _SIDE_BY_SIDE] for start in range(0, len(calls), _SIDE_BY_SIDE)]
     body = "\n".join([*blocks, *("".join(f"{call} &\n" for call in some) + "wait" for some in rounds)])
     last = "(observe_owners)\nprintf 'metrics-tunnel\\tend\\n'\nexit\n"
     # A greeting may have left its line without an end.
-    return f"{_FIRST_LINE}\n{library}\nby_its_command\necho\n{body}\n{last}"
+    return f"{_FIRST_LINE}\n{source(_CORE)}\nby_its_command\necho\n{body}\n{last}"

@@ -1,7 +1,7 @@
 """All that will run as root, as files to read before `pulumi up`: METRICS_TUNNEL_SHOW names their folder.
 
 A plan shows what is sent packed, and hides it where a sudo password goes before it. These files hold for each part its
-commands, its values and its functions as they run; instead of a secret, and of what only `up` makes, they say so.
+commands, its values and its whole script; instead of a secret, and of what only `up` makes, they say so.
 """
 
 import os
@@ -11,7 +11,7 @@ from typing import Any
 
 import pulumi
 
-from .payload import LAST_LINE, assignments, code, read_by
+from .payload import LAST_LINE, assignments, code
 
 FOLDER = "METRICS_TUNNEL_SHOW"
 _SECRET = "(a secret, which is not shown)"  # noqa: S105 - what stands there instead of one
@@ -51,12 +51,12 @@ async def _readable(value: pulumi.Input[Any]) -> str:
 
 
 def whole(name: str, machine: str, owner: str, script: str, values: Mapping[str, str], run: Callable[..., str]) -> str:
-    """Return one part's text: how it is started by `run`, and what its standard input does once it is unpacked."""
+    """Return one part's text: how it is started by `run`, and what its standard input does, to be read."""
     return (
         f"# {name}: what runs as root on {machine}.\n"
         f"# Applied by:    {run('apply', owner, 'GENERATION')}\n"
         f"# Taken away by: {run('remove', owner)}\n"
-        "# GENERATION is a new word with each repair. The functions have their comments and indents in\n"
-        f"# components/scripts/{script}.sh and lib.sh; main, which is called last, is in lib.sh.\n\n"
-        f"{assignments(read_by(script, values))}\n{code(script)}\n{LAST_LINE}"
+        "# GENERATION is a new word with each repair. What follows the values is sent without comments and indents,\n"
+        f"# and packed: components/scripts/{script}.sh, behind the libraries that it names; main is in lib/core.sh.\n\n"
+        f"{assignments(values)}\n{code(script)}\n{LAST_LINE}"
     )

@@ -5,6 +5,7 @@
 # the key is used from, as far as they are known), HERE and SSH_PORT (where it logs in to).
 # Own: KEYS (the tunnel user's key file), CONF (sshd's drop-in for it), TO_READ (is there while sshd has not read CONF),
 # FOUND_KEYS and MADE_CONF (that the folder of KEYS was there before us, and that the one of CONF was not).
+# Uses: core receipt files process sshd login-rules key-lines sessions
 
 paths() {
   LOGIN=metrics-tunnel
@@ -475,39 +476,6 @@ places() {
   echo "$KEYS" "$CONF"
 }
 
-present() {
-  paths
-  grep -qs " $ID\$" $KEYS
-}
-
-check() {
-  paths
-  LINE=$(kept line)
-  { cat $KEYS 2>/dev/null || :; } | line_drift $KEYS
-  for file in $KEYS $CONF; do
-    [ ! -f $file ] || [ "$(stat -c '%a %U' $file)" = '644 root' ] ||
-      echo "$file has mode and owner $(stat -c '%a %U' $file) instead of 644 root"
-  done
-  user_drift
-  if ! complaint=$(sshd -t 2>&1); then
-    echo "sshd's configuration is invalid, mend it: $complaint"
-    return
-  fi
-  shut_out
-  wanted=$(dropin)
-  dropin_drift
-  [ ! -e $TO_READ ] || echo "sshd has not read $CONF yet, as where a run was killed; it is told to"
-  # What was edited is told already.
-  untouched=$(printf '%s\n' "$wanted" | grep -sxFf $CONF || :)
-  for origin in $(key_origins); do
-    found=$(effective $origin | problems $origin "$untouched")
-    if [ -n "$found" ]; then
-      printf '%s\n' "$found"
-      return
-    fi
-  done
-}
-
 user_drift() {
   if ! account=$(getent passwd $LOGIN); then
     echo "user $LOGIN is missing"
@@ -557,17 +525,4 @@ dropin_drift() {
       }
       if (left) print file " does not say " substr(left, 3)
     }' $CONF | grep . || echo "$CONF was edited"
-}
-
-# What stands in our key file and is not ours. One part of those that share it tells.
-notices() {
-  paths
-  [ "$(receipts | head -n 1)" = $RECEIPT ] || return 0
-  # Our own key in a line that is not ours is drift.
-  key=$(kept line)
-  key=${key% *}
-  grep -sv -e '^[[:space:]]*#' -e '^[[:space:]]*$' -e '^restrict,.* metrics-tunnel-[^ ]*$' $KEYS |
-    grep -vF -- "${key##* }" | while IFS= read -r line; do
-    echo "$KEYS has a line that is not ours, of '$(printf %s "${line##* }" | tr -cd '[:print:]' | cut -c 1-60)': it is left alone, and keeps file, user and drop-in there; take it out if nobody needs it"
-  done
 }

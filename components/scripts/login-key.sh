@@ -5,6 +5,7 @@
 # Values: LOGIN, ID (the line's comment), LINE (the whole line), KEY_TYPE (of a key that is not made yet), FROM (addresses
 # that the key is used from, as far as they are known), HERE and SSH_PORT (where it logs in to).
 # Own: home and keys_file (the user's), made_note (ours, says that keys_file is ours, and its folder where that is).
+# Uses: core receipt files process sshd login-rules key-lines sessions
 
 paths() {
   home=$(getent passwd $LOGIN | cut -d: -f6)
@@ -210,20 +211,4 @@ x") left=${left%?} ;;
     printf %s "$left" | grep -q ' metrics-tunnel-[^ ]*$' || rm -f $made_note
   fi
   end_sessions told ${LINE#* }
-}
-
-present() {
-  paths
-  read_keys
-  printf %s "$content" | grep -q " $ID\$"
-}
-
-check() {
-  paths
-  LINE=$(kept line)
-  what_keeps_out
-  if [ -d "$home" ]; then
-    read_keys
-    printf %s "${content%x}" | line_drift "$keys_file"
-  fi
 }

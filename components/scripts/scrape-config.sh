@@ -1,6 +1,7 @@
 #!/bin/sh
 # On a server: a host's target file. Waits until Prometheus reports all of its targets up.
 # Values: HOST, TARGETS (JSON), LISTED (a line a target: how Prometheus' API tells of it), WAIT (seconds).
+# Uses: core receipt files process http
 
 # The scrape job, which comes before, has found Prometheus already.
 preflight() { paths; }
@@ -112,10 +113,3 @@ restore() {
   # The folder is the job's: Prometheus watches it.
   away $F
 }
-
-present() {
-  paths
-  [ -e $F ]
-}
-
-check() { :; }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # On a server: one marked block in prometheus.yml, a job that reads a folder of target files.
 # Values: JOB, BLOCK (items, not indented), CONFIG, SERVICE, URL (empty: found).
+# Uses: core receipt files process http
 
 # Sets PID, UNIT, CONFIG and URL of the one Prometheus, from SERVICE, CONFIG and URL where they are given.
 find_prometheus() {
@@ -491,34 +492,3 @@ restore() {
 }
 
 leave() { rmdir -p /etc/metrics-tunnel/targets/$STACK 2>/dev/null || :; }
-
-present() { (find_prometheus) 2>/dev/null && find_prometheus && [ -n "$(block)" ]; }
-
-has_a_mark_or_the_job() {
-  grep -Eqs "^[[:space:]]*(# (BEGIN|END)|-?[[:space:]]*job_name:) $JOB([[:space:]]|$)" "$CONFIG"
-}
-
-# A Prometheus that does not answer is health; what stands in its file is told all the same.
-check() {
-  CONFIG=$(kept config)
-  block_now=$(block 2>/dev/null || :)
-  if [ -z "$block_now" ] && has_a_mark_or_the_job; then
-    echo "the marks around the job in $CONFIG are damaged"
-  elif [ -z "$block_now" ]; then
-    echo "the job's block is missing from $CONFIG"
-  elif [ "$(echo "$block_now" | items)" != "$(kept block | items)" ]; then
-    echo "the job's block in $CONFIG was edited"
-  fi
-  configuration=$(http_get "$(kept url)/api/v1/status/config")
-  [ -z "$configuration" ] || [ "$(printf '%s\n' "$configuration" | job_in)" = "$(kept running)" ] ||
-    echo "Prometheus runs without the job $JOB as it was loaded"
-}
-
-# Prometheus scrapes whatever a file in its folder names.
-notices() {
-  folder=/etc/metrics-tunnel/targets/$STACK
-  ours=$(sed -n 's/^[0-9a-f]\{64\}  //p' "$STORE"/scrape-config-*/manifest 2>/dev/null || :)
-  find "$folder" -maxdepth 1 -name '*.json' 2>/dev/null | grep -vxF -e "$ours" | sort | while IFS= read -r file; do
-    echo "$file is no target file of ours, and Prometheus scrapes what it names; it is left alone, delete it if nobody needs it"
-  done
-}

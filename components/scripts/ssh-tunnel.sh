@@ -2,6 +2,7 @@
 # On a server: the hardened unit that carries a host's scrapes. Proves itself by a real scrape.
 # Values: HOST, HOST_KEY (type and key), UNIT_FILE (text, without the host key and its sandbox), LISTENS (address:port/path ...), SCRAPE_SECONDS
 # (that one scrape may take).
+# Uses: core receipt files process unit http
 
 paths() {
   UNIT=metrics-tunnel-$HOST.service
@@ -135,14 +136,4 @@ restore() {
   paths
   drop_unit $H
   rmdir -p ${H%/*} 2>/dev/null || :
-}
-
-present() {
-  paths
-  [ -e $F ]
-}
-
-check() {
-  paths
-  unit_drift
 }

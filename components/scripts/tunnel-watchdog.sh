@@ -2,6 +2,7 @@
 # On a server: the user that the tunnels run as, and a unit of that user that ends an ssh which hangs, for systemd to start
 # it anew. All stacks share both.
 # Values: UNIT_FILE (text, without its sandbox).
+# Uses: core receipt files process unit
 
 shared() { true; }
 
@@ -110,19 +111,4 @@ gone() {
     grep -q 'NSpid.*[0-9]\s' "$folder/status" || kill "${folder#/proc/}" || :
   done
   userdel $RUNS
-}
-
-present() {
-  paths
-  [ -e $F ]
-}
-
-check() {
-  paths
-  if ! getent passwd $RUNS >/dev/null; then
-    echo "user $RUNS is missing; it is made anew, and all tunnels start again as it"
-  elif [ "$(id -Gn $RUNS)" != $RUNS ]; then
-    echo "user $RUNS is in the groups $(id -Gn $RUNS) instead of its own alone; it is put there"
-  fi
-  unit_drift
 }

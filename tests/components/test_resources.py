@@ -10,6 +10,7 @@ import pytest
 
 from components import MonitoredHost, PrometheusServer
 from components.payload import LAST_LINE
+from lab.pack import bare
 from tests.mocked import (
     ADMIN_KEY,
     HOST_KEY,
@@ -380,9 +381,10 @@ def test_all_that_will_run_as_root_can_be_read_before_up_but_for_secrets(
     assert TUNNEL_KEY not in "".join(shown.values())
     for name, text in shown.items():
         sent = done.resources[name].inputs["stdin"].partition("# metrics-tunnel\n")[2]
-        head, values, functions = *text.split("\n\n")[:2], unpacked(sent)
+        head, values = text.split("\n\n")[:2]
         assert f"apply {done.owner(name)} " in head
         assert f"remove {done.owner(name)}\n" in f"{head}\n"
-        assert text.endswith(f"{functions}\n{LAST_LINE}")
-        for line in sent.partition("C=$(")[0].replace(TUNNEL_KEY, "(a secret, which is not shown)").splitlines():
+        assert bare(text.removesuffix(LAST_LINE).removeprefix(f"{head}\n\n{values}\n\n")) == unpacked(sent)
+        assert text.endswith(LAST_LINE)
+        for line in sent.partition("code=$(")[0].replace(TUNNEL_KEY, "(a secret, which is not shown)").splitlines():
             assert line in values.splitlines(), name

@@ -122,7 +122,7 @@ def test_a_sudo_password_goes_where_sudo_asks_for_it_and_all_else_can_be_read_be
         hidden = {name for name, stdin in parts.items() if not isinstance(stdin, str)}
         assert hidden == {"web1-authorized-key-mon1", "web1-exporter-node"}
         for name in parts.keys() - hidden:
-            assigned = parts[name].removeprefix("# metrics-tunnel\n").partition("C=$(")[0]
+            assigned = parts[name].removeprefix("# metrics-tunnel\n").partition("code=$(")[0]
             assert assigned in texts[name]
             assert unpacked(parts[name]).rstrip() in texts[name]
         project.destroy()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.payload import functions
+from components.payload import code
 from lab import base, layouts
 from tests.scripts.prometheus_texts import ASKED, REFUSED, SERVED
 
@@ -46,7 +46,7 @@ def seen(lab: Lab) -> dict[str, dict[str, set[str]]]:
         folder.mkdir()
         for name, text in TEXTS.items():
             (folder / json.dumps(name).strip('"').replace(" ", "_")).write_bytes(text)
-        script = SCRIPT.format(functions="\n".join(functions("scrape-job").values()))
+        script = SCRIPT.format(functions=code("scrape-job"))
         (host.tree / "root/try.sh").write_text(script)
     lab.boot()
     for release, host in zip(base.RELEASES, lab.hosts.values(), strict=True):

@@ -24,7 +24,8 @@ from typing import Any
 import pytest
 
 from components.drift import Finding, parse
-from components.payload import packed, started
+from components.payload import started
+from lab.pack import packed
 from tests.mocked import Deployment, deploy, fleet
 
 SHELLS = ["dash", "bash --posix", "busybox sh"]
@@ -41,7 +42,7 @@ _TOP = "bin|boot|dev|etc|home|lib|lib32|lib64|media|mnt|opt|proc|root|run|sbin|s
 _ABSOLUTE = re.compile(rf"(?<![\w.*}}\]])/(?!dev/(?:null|stdin|tcp|fd)\b)(?={_TOP})(?=(?:{_TOP})(?!\w))")
 _LEFT = re.compile(rf"/(?!dev/(?:null|stdin|tcp|fd)\b)(?:{'|'.join({*_TOP.split('|'), *os.listdir('/')})})(?!\w)")  # noqa: PTH208 - names
 _ORDER = ["keypair", "tunnel-watchdog", "scrape-job", "authorized-key", "ssh-tunnel", "scrape-config", "exporter"]
-_PACKED = re.compile(r'^C=\$\(base64 .*\n(.*)\nE\n\)&&eval "\$C".*\n', re.MULTILINE)
+_PACKED = re.compile(r'^code=\$\(base64 .*\n((?:\S+\n)+)PACKED\n\) && eval "\$code".*\n', re.MULTILINE)
 # On a busy machine a script that waits in vain takes its time: nothing sleeps in there, but each try is some processes.
 _SECONDS, _TIMED_OUT = 120, 124
 _PREFIX = 'kill() { "$ROOT/usr/bin/kill" "$@"; }\n'

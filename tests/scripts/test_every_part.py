@@ -189,7 +189,7 @@ def test_a_payload_cut_anywhere_changes_nothing(name: str, machine: Sandbox) -> 
     called = machine.calls()
     text = machine.inside(parts()[name].stdin)
     # Where the cut is among the values and packed functions is of little matter; at the call each byte is.
-    packed_to = text.index("\nE\n")
+    packed_to = text.index("\nPACKED\n")
     for end in (*range(1, packed_to, 400), *range(packed_to, len(text) - 1)):
         assert machine.run(text[:end], "apply", f"{STACK}.x.0", "0a1b2c3d", ready=True).code
     assert machine.state(times=True) == before

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from components.payload import functions
+from components.payload import source
 from tests.scripts.sandbox import SHELLS
 
 GREETING = "# HELP up the greeting\nup 1\necho HTTP/1.1 200 OK\n"
@@ -54,8 +54,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def ask(shell: str, call: str, environment: dict[str, str] | None = None) -> str:
     """Return what a function of the library prints, in a shell with this environment."""
-    names = ("http_answer", "http_get", "metrics_answer", "metrics_from", "poll")
-    text = "\n".join(functions("lib")[name] for name in names)
+    text = source("lib/process") + source("lib/http")
     script = f"set -eu\nexport LC_ALL=C\n{text}\n{call} || :\n"
     done = subprocess.run(
         [shutil.which(shell.split(maxsplit=1)[0]) or shell, *shell.split()[1:], "-s"],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.payload import functions
+from components.payload import code
 from tests.scripts.prometheus_texts import ASKED, REFUSED, SERVED
 from tests.scripts.sandbox import SHELLS
 
@@ -17,7 +17,7 @@ JOB = "metrics-tunnel-a.b"
 BLOCK = f"""\
 - job_name: {JOB}
   scrape_interval: 5s"""
-EDITOR = "\n".join(functions("scrape-job").values()) + '\nedited "$1"\n'
+EDITOR = code("scrape-job") + '\nedited "$1"\n'
 
 
 class Editor:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.payload import assignments, functions
+from components.payload import assignments, libraries, source
 from tests.scripts.sandbox import Done, Sandbox, in_each_shell
 
 VALUES = {"MACHINE": "m1", "PART": "trial", "STACK": "test", "PROJECT": "project"}
@@ -12,7 +12,7 @@ NOTHING = "preflight() { :; }\nrecord() { :; }\nrestore() { :; }\n"
 
 def run(machine: Sandbox, part: str) -> Done:
     """Run a part that is given as shell text over the whole library."""
-    library = "\n".join(functions("lib").values())
+    library = "\n".join(map(source, libraries("ssh-tunnel")))
     return machine.run(
         f'{assignments(VALUES)}{library}\n{NOTHING}{part}\nmain "$@" </dev/null\n', "apply", "test.trial.0", "1"
     )

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from components.drift import Finding
-from components.payload import functions, started
+from components.payload import code, started
 from tests.mocked import deploy, fleet
 from tests.scripts.prometheus_texts import ASKED, REFUSED
 from tests.scripts.sandbox import PROMETHEUS, Sandbox, deployed, in_each_shell, parts
@@ -504,9 +504,8 @@ def test_a_configuration_that_has_become_a_link_since_stays_one_and_has_the_bloc
 def test_where_prometheus_did_not_say_before_when_it_last_read_its_file_the_moment_of_our_signal_counts(
     says: str, read: str
 ) -> None:
-    text = "\n".join(functions("scrape-job").values())
     answer = f"http_get() {{ echo prometheus_config_last_reload_success_timestamp_seconds {says}; }}"
-    script = f"{text}\nURL=x\n{answer}\nreloaded_before=\nSTART=1000\nreloaded && echo read"
+    script = f"{code('scrape-job')}\nURL=x\n{answer}\nreloaded_before=\nSTART=1000\nreloaded && echo read"
     done = subprocess.run(["dash", "-s"], input=script, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == read
 

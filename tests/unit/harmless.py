@@ -69,7 +69,7 @@ def _read_back(shell: str, payloads: Mapping[str, str]) -> dict[str, dict[str, s
     script, names = "", {}
     for resource, payload in payloads.items():
         assert payload.endswith(_LAST)
-        assigned = payload[: payload.rindex("\nC=$(base64 -d<<E") + 1]
+        assigned = payload[: payload.rindex("\ncode=$(base64 -d <<PACKED") + 1]
         names[resource] = _NAMED.findall(assigned)
         script += f"(\n{assigned}" + "".join(f"printf '%s\\0' \"${name}\"\n" for name in names[resource]) + ")\n"
     words = iter(_printed(shell, script).split("\0"))

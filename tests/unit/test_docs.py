@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from components.payload import code, payload
+from lab.pack import bare
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,4 +33,4 @@ def test_a_packed_script_is_read_as_the_decision_says() -> None:
     assert found
     sent = payload("exporter", {"PART": "x"})
     read = subprocess.run(["sh", "-c", found[1]], input=sent, text=True, capture_output=True, check=True).stdout
-    assert read == code("exporter")
+    assert read == bare(code("exporter"))

@@ -1,17 +1,21 @@
 """What is sent to machines, and what they answer."""
 
-import hashlib
+import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from components.drift import Finding, parse
-from components.payload import assignments, code, functions, observation, packed, payload, started, was_applied
+from components.payload import assignments, code, libraries, observation, payload, source, started, was_applied
 from components.ssh_tunnel import Forward, desired
+from lab.pack import SCRIPTS as FOLDER
+from lab.pack import bare, packed, parts
+from tests.scripts.sandbox import unpacked
 
-SCRIPTS = ["keypair", "authorized-key", "login-key", "tunnel-watchdog", "ssh-tunnel", "scrape-job", "scrape-config"]
-SCRIPTS += ["exporter"]
+SCRIPTS = parts()
+_LIBRARIES = [f"lib/{file.name.removesuffix('.sh')}" for file in (FOLDER / "lib").iterdir() if file.stem != "look"]
+_FUNCTION = re.compile(r"^(\w+(?=\(\) )|\w+_AWK(?==))", re.MULTILINE)
+_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 HOSTILE = ["'", '"', "$(id)", "`id`", "a\nb", "\\", "\\'", " -o x", "%h", "é", "", "!x"]
 
 
@@ -42,25 +46,52 @@ def test_a_payload_is_well_formed_in_every_shell_and_ends_with_its_call(script: 
 @pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
 def test_packed_text_arrives_byte_for_byte_or_runs_nothing(shell: str) -> None:
     text = "".join(f"says_{name.replace('-', '_')}() {{\n{code(name)}\n}}\n" for name in SCRIPTS) + "echo done"
-    sent = packed(text) + 'printf %s "$C"\n'
+    sent = packed(text) + 'printf %s "$code"\n'
     done = subprocess.run([*shell.split(), "-s"], input=sent, text=True, capture_output=True, check=True)
     assert done.stdout == "done\n" + text
-    words = sent.index("\nE\n")
+    words = sent.index("\nPACKED\n")
     for broken in (sent[: words - 40] + sent[words:], sent[: words - 40] + "A" * 40 + sent[words:]):
         done = subprocess.run([*shell.split(), "-s"], input=broken, text=True, capture_output=True, check=False)
         assert (done.returncode != 0, done.stdout) == (True, "")
 
 
-def test_packed_text_is_the_same_for_everyone_who_plans_a_stack() -> None:
-    """Another text here is an update of every part of every stack: so not by another compressor, unseen."""
-    some_text = (Path(__file__).parents[2] / "LICENSE").read_text()
-    assert hashlib.sha256(packed(some_text).encode()).hexdigest()[:12] == "663bc0703833"
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_what_is_packed_is_the_script_behind_the_libraries_that_it_names(script: str) -> None:
+    """Where this fails `make pack` writes it anew: it is the same for everyone with one release."""
+    assert unpacked((FOLDER / f"packed/{script}.sh").read_text()) == bare(code(script))
+
+
+def test_of_what_is_packed_nothing_but_comments_and_indents_is_gone() -> None:
+    text = """\
+# A comment.
+says() { # WORDS
+  # An indented one.
+  cat <<END
+  # This stays, and its indent.
+END
+  echo "  # and
+    this  " '  # and this' a#b # not this
+}
+"""
+    assert bare(text) == (
+        "says(){\ncat <<END\n  # This stays, and its indent.\nEND\necho \"  # and\n    this  \" '  # and this' a#b\n}\n"
+    )
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_names_each_library_that_it_uses_and_none_beyond_that(script: str) -> None:
+    defined = {name: _FUNCTION.findall(source(name)) for name in _LIBRARIES}
+    text = code(script)
+    words = set(re.findall(r"\w+", "\n".join(line.partition(" # ")[0] for line in _COMMENT.sub("", text).splitlines())))
+    own = set(_FUNCTION.findall(source(script)))
+    used = {name for name, functions in defined.items() if words & {*functions} - own}
+    assert used == {*libraries(script)}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_payload_cut_anywhere_before_its_last_line_runs_nothing(script: str) -> None:
     text = payload(script, {"PART": "x"})
-    for end in (text.rindex("main ") + 2, text.index("\nE\n") - 9):
+    for end in (text.rindex("main ") + 2, text.index("\nPACKED\n") - 9):
         done = subprocess.run(
             ["dash", "-s", "--", "apply"], input=text[:end], text=True, capture_output=True, check=False
         )
@@ -111,7 +142,7 @@ def test_a_look_that_another_shell_reads_in_place_of_its_command_is_refused() ->
 def test_a_shell_in_place_of_our_command_is_known_and_a_command_of_a_release_is_none(
     command: str, goes_on: bool
 ) -> None:
-    script = f'{functions("lib")["by_its_command"]}\nby_its_command "$@"\necho goes on'
+    script = f'{source("lib/core")}\nby_its_command "$@"\necho goes on'
     words = [script if word == "SCRIPT" else word for word in command.split()]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == ((0, "goes on\n") if goes_on else (3, ""))
@@ -133,8 +164,8 @@ def test_what_ran_to_its_end_is_known_by_its_last_line(said: str, ran: bool) -> 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_part_has_every_verb(script: str) -> None:
-    verbs = {"preflight", "change", "prove", "record", "undo", "restore", "check", "notices", "present"}
-    assert verbs <= (functions("lib") | functions(script)).keys()
+    defined = {*_FUNCTION.findall(code(script) + source("lib/look") + source(f"look/{script}"))}
+    assert {"preflight", "change", "prove", "record", "undo", "restore", "check", "notices", "present"} <= defined
 
 
 def test_an_observation_is_well_formed_and_ends_with_its_end() -> None:
