@@ -34,7 +34,7 @@ class Upgrade:
 
     def __init__(self, lab: Lab, program: Path, *, detect_drift: bool) -> None:
         server = lab.hosts["mon1"]
-        self.restarted = RESTARTED.get(program.name.removesuffix(".tar.xz"), dict.fromkeys(lab.hosts, []))
+        self.restarted = RESTARTED.get(program.name.removesuffix(".tar.xz"), {name: [] for name in lab.hosts})
         project = Project(lab.folder / f"{program.stem}-{detect_drift}")
         shutil.rmtree(project.folder / "components")
         with tarfile.open(program) as packed:
