@@ -250,10 +250,10 @@ change() {
     keep places "$places_before"
   fi
   mkdir -p "${DROPIN%/*}"
-  CHANGED=
+  text_changed=
   put "$DROPIN" "$(dropin)"
   systemctl daemon-reload
-  if [ -n "$CHANGED$(open_places)" ] || [ -z "$(listeners)" ]; then
+  if [ -n "$text_changed$(open_places)" ] || [ -z "$(listeners)" ]; then
     restart "$UNIT" || fail "$UNIT does not start; see: journalctl -u $UNIT"
   fi
 }

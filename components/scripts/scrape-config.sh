@@ -11,11 +11,11 @@ paths() { F=/etc/metrics-tunnel/targets/$STACK/$HOST.json; }
 change() {
   URL=$(cat $STORE/scrape-job-$STACK/url)
   mkdir -p ${F%/*}
-  CHANGED=
+  text_changed=
   put $F "$TARGETS"
   # What Prometheus saw before a change proves nothing of it, were it half a second.
   changed_at=0
-  [ -z "$CHANGED" ] || changed_at=$(utc_text now)
+  [ -z "$text_changed" ] || changed_at=$(utc_text now)
 }
 
 prove() {

@@ -214,16 +214,12 @@ swap() {
 checksum() { sha256sum <"$1"; } # FILE
 
 # The copy of before is not put back over what somebody else has written since.
-keep_others_edit() {
-  UNDO=' '
-  M=
-  rm -f "$CONFIG.mt-old" "$CONFIG.mt-new"
-}
+keep_others_edit() { forget_copies; }
 
 # Sets reloaded_before, when Prometheus last read its configuration and took it, as far as it says so now, and START.
 reload() {
   reloaded_before=$(last_reload)
-  START=$(date +%s)
+  started_at=$(date +%s)
   kill -HUP "$PID"
 }
 
@@ -236,7 +232,7 @@ last_reload() {
 reloaded() {
   reloaded_now=$(last_reload)
   [ -n "$reloaded_now" ] && [ "$reloaded_now" != "$reloaded_before" ] &&
-    awk -v now="$reloaded_now" -v start="$START" 'BEGIN { exit !(now >= start) }'
+    awk -v now="$reloaded_now" -v start="$started_at" 'BEGIN { exit !(now >= start) }'
 }
 
 loaded() {
@@ -248,7 +244,7 @@ refuse_not_loaded() {
   if reloaded; then
     why="it read a configuration in which our change is not; does it read this file?"
   else
-    why=$(journalctl -u "$UNIT" -qo cat --since "@$START" | sed -n 's/.* err="\(.*\)".*/\1/p' | tail -n 1)
+    why=$(journalctl -u "$UNIT" -qo cat --since "@$started_at" | sed -n 's/.* err="\(.*\)".*/\1/p' | tail -n 1)
   fi
   if [ "$(checksum "$CONFIG")" != "$SWAPPED" ]; then
     keep_others_edit

@@ -5,19 +5,19 @@
 # Uses: core receipt files process unit http
 
 paths() {
-  UNIT=metrics-tunnel-$HOST.service
-  J="journalctl -u $UNIT"
-  D=/etc/systemd/system
-  F=$D/$UNIT
-  H=/etc/metrics-tunnel/known_hosts/$HOST
+  unit=metrics-tunnel-$HOST.service
+  J="journalctl -u $unit"
+  UNITS=/etc/systemd/system
+  unit_file=$UNITS/$unit
+  known_hosts_file=/etc/metrics-tunnel/known_hosts/$HOST
 }
 
 preflight() {
   paths
   carried_before=
   [ -x /usr/bin/ssh ] || fail "no /usr/bin/ssh; install the OpenSSH client here (openssh-client, on Red Hat openssh-clients)"
-  [ ! -s $F ] || grep -q "stack $STACK;" $F || held_by_this_stack || fail "$F is another stack's; rename the host"
-  P=$(shows $UNIT MainPID)
+  [ ! -s $unit_file ] || grep -q "stack $STACK;" $unit_file || held_by_this_stack || fail "$unit_file is another stack's; rename the host"
+  P=$(shows $unit MainPID)
   for L in $LISTENS; do
     L=${L%%/*}
     # A wildcard listener owns the port on every loopback address.
@@ -50,7 +50,7 @@ refuse_without_credentials() {
 }
 
 # ssh opens the forwards' ports here once it has logged in, all of them or none.
-logged_in() { ss -Hltnp | grep -q "pid=$(shows "$UNIT" MainPID),"; }
+logged_in() { ss -Hltnp | grep -q "pid=$(shows "$unit" MainPID),"; }
 
 change() {
   if [ -n "$worked_before" ]; then
@@ -62,11 +62,11 @@ change() {
       esac
     done
   fi
-  CHANGED=
-  mkdir -p ${H%/*}
-  put $H "$HOST $HOST_KEY"
-  put $F "$UNIT_FILE
-LoadCredential=known_hosts:$H
+  text_changed=
+  mkdir -p ${known_hosts_file%/*}
+  put $known_hosts_file "$HOST $HOST_KEY"
+  put $unit_file "$UNIT_FILE
+LoadCredential=known_hosts:$known_hosts_file
 $(sandbox /usr/bin/ssh)"
   run_unit
 }
@@ -80,7 +80,7 @@ prove() {
 
 # A target that is down is health: the far side let the forward through and nobody answered it there.
 carries() {
-  process=$(shows $UNIT MainPID)
+  process=$(shows $unit MainPID)
   refused_before=$(refusals)
   metrics_from "http://$place" "$SCRAPE_SECONDS" && return 0
   case $answer in closes*) ;; *) return 1 ;; esac
@@ -113,14 +113,14 @@ ssh_error() {
   own="$own"'|^Connection (closed|reset|timed out|refused|to [^ ]+ port)|: Permission denied \(|^Timeout, server '
   own="$own"'|^(Host key verification failed|No .* host key is known|Unable to negotiate|Received disconnect|Disconnected)'
   own="$own"'|^(Load key|no such identity|Could not request|Too many authentication|Authentication failed|Bad )'
-  $J -qo cat --since "@$START" _TRANSPORT=stdout | grep -E "$own" | tail -n 1
+  $J -qo cat --since "@$started_at" _TRANSPORT=stdout | grep -E "$own" | tail -n 1
 }
 
-record() { manifest $F $H; }
+record() { manifest $unit_file $known_hosts_file; }
 
 places() {
   paths
-  echo "$F" "$H"
+  echo "$unit_file" "$known_hosts_file"
 }
 
 undo() { undo_unit as_before; }
@@ -134,6 +134,6 @@ as_before() {
 
 restore() {
   paths
-  drop_unit $H
-  rmdir -p ${H%/*} 2>/dev/null || :
+  drop_unit $known_hosts_file
+  rmdir -p ${known_hosts_file%/*} 2>/dev/null || :
 }

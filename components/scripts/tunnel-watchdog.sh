@@ -7,9 +7,9 @@
 shared() { true; }
 
 paths() {
-  UNIT=metrics-tunnels-watchdog.service
-  D=/etc/systemd/system
-  F=$D/$UNIT
+  unit=metrics-tunnels-watchdog.service
+  UNITS=/etc/systemd/system
+  unit_file=$UNITS/$unit
   RUNS=metrics-tunnel-ssh
   GECOS='Prometheus tunnels'
 }
@@ -24,12 +24,12 @@ preflight() {
     ;;
   *) fail "user $RUNS is there and not ours; rename it" ;;
   esac
-  [ ! -s $F ] || [ -d $RECEIPT ] || grep -q metrics-tunnel $F || fail "$F is not ours; move it away"
+  [ ! -s $unit_file ] || [ -d $RECEIPT ] || grep -q metrics-tunnel $unit_file || fail "$unit_file is not ours; move it away"
   note_unit watches
 }
 
 change() {
-  CHANGED=
+  text_changed=
   made_user=
   # A group of its own, whatever this machine's USERGROUPS_ENAB says.
   if getent passwd $RUNS >/dev/null; then
@@ -43,23 +43,23 @@ change() {
     made_user=yes
     useradd -r $group -d /nonexistent -s /usr/sbin/nologin -c "$GECOS" $RUNS
     # What runs as the one before it has a number that may be somebody else's now.
-    CHANGED=1
+    text_changed=1
     systemctl reset-failed 'metrics-tunnel-*.service' 2>/dev/null || :
     systemctl try-restart 'metrics-tunnel-*.service' ||
       fail "tunnels do not start as the new user $RUNS; see: journalctl -u 'metrics-tunnel-*'"
   fi
-  put $F "$UNIT_FILE
+  put $unit_file "$UNIT_FILE
 $(sandbox '/bin /usr/bin' ProtectProc)"
   run_unit
 }
 
 # By what the unit does, not by what it says: its loop has come round to its pause.
 prove() {
-  poll 5 watches || fail "$UNIT does not watch; see: journalctl -u $UNIT"
+  poll 5 watches || fail "$unit does not watch; see: journalctl -u $unit"
 }
 
 watches() {
-  process=$(shows "$UNIT" MainPID)
+  process=$(shows "$unit" MainPID)
   grep -sx sleep $(children_of "$process" | sed 's/$/\/comm/') >/dev/null
 }
 
@@ -68,19 +68,19 @@ children_of() { # PROCESS
 }
 
 record() {
-  manifest $F
+  manifest $unit_file
   # Of a removal that was ended.
   rm -f "$RECEIPT/group"
 }
 
 places() {
   paths
-  echo "$F"
+  echo "$unit_file"
 }
 
 undo() {
   undo_unit watches
-  if [ -n "$made_user" ] && [ -e "$F" ]; then
+  if [ -n "$made_user" ] && [ -e "$unit_file" ]; then
     # Tunnels run as it by now.
     lost="${lost:+$lost; }user $RUNS stays, made anew"
   fi
@@ -90,7 +90,7 @@ restore() {
   paths
   drop_unit
   # A stack of an earlier version has tunnels without a share in this.
-  if grep -qs . $D/metrics-tunnel-*.service; then
+  if grep -qs . $UNITS/metrics-tunnel-*.service; then
     return 0
   fi
   case $(getent passwd $RUNS) in

@@ -56,11 +56,3 @@ def test_a_link_that_leads_nowhere_comes_back(machine: Sandbox) -> None:
     done = run(machine, f"change() {{ put /{FILE} new; fail 'no way'; }}")
     assert done.code == 3
     assert machine.state() == before
-
-
-@in_each_shell
-@pytest.mark.parametrize(("on_start", "ends"), [("", 0), ('rm "$ROOT/fake/running/x.service"', 3)])
-def test_what_dies_after_its_start_does_not_run_again(on_start: str, ends: int, machine: Sandbox) -> None:
-    machine.write("usr/lib/systemd/system/x.service", "[Service]\n")
-    machine.write("fake/on-start/x.service", on_start)
-    assert run(machine, "change() { runs_again x.service || fail dead; }").code == ends

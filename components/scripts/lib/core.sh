@@ -43,12 +43,12 @@ apply() { # OWNER GENERATION
   preflight
   closed_to_others
   OWNER=$1
-  RECORDED=$(recorded_by_others)
-  UNDO=' '
-  STEP=change
+  recorded_before=$(recorded_by_others)
+  undo_paths=' '
+  step=change
   mend_folders
   change
-  STEP=proof
+  step=proof
   prove
   lock
   # What is proven is not undone.
@@ -63,7 +63,7 @@ apply() { # OWNER GENERATION
 }
 
 remove() { # OWNER
-  STEP=restore
+  step=restore
   OWNER=$1
   owners=$(owner_files)
   if [ -z "$owners" ]; then
@@ -105,10 +105,10 @@ begin() {
   LOCK=/run/metrics-tunnel.lock
   STORE=/var/lib/metrics-tunnel
   RECEIPT=$STORE/$PART
-  UNDO=
-  M=
-  STEP=preflight
-  SAID=
+  undo_paths=
+  path_in_work=
+  step=preflight
+  said=
   read -r own_process rest </proc/self/stat
 }
 
@@ -176,19 +176,19 @@ drop_lock() {
   fi 2>/dev/null
 }
 
-# Sets V, systemd's version.
+# Sets systemd_version, systemd's version.
 able() {
   set -- $(systemctl --version) 0 0
-  V=${2%%[!0-9]*}
-  [ $(id -u) = 0 ] && [ -d /run/systemd/system ] && [ $V -ge 247 ] || fail "needs root and a running systemd >= 247; log in as root or with sudo"
+  systemd_version=${2%%[!0-9]*}
+  [ $(id -u) = 0 ] && [ -d /run/systemd/system ] && [ $systemd_version -ge 247 ] || fail "needs root and a running systemd >= 247; log in as root or with sudo"
 }
 
-# Ends with a text that says what to do; finish puts back what was changed and prints it. In a subshell, whose SAID nobody
+# Ends with a text that says what to do; finish puts back what was changed and prints it. In a subshell, whose said nobody
 # would see, it goes to file descriptor 3.
 fail() {
-  SAID=$*
+  said=$*
   read -r process rest </proc/self/stat
-  [ "$process" = "$own_process" ] || printf '%s\n' "$SAID" >&3
+  [ "$process" = "$own_process" ] || printf '%s\n' "$said" >&3
   exit 3
 }
 
@@ -197,11 +197,11 @@ finish() { # CODE where it is a signal, which may come while another is handled
   trap '' EXIT HUP INT TERM
   set +eu
   if [ $E != 0 ]; then
-    SAID=${SAID:-stopped at $STEP; mend the above, run again}
+    said=${said:-stopped at $step; mend the above, run again}
     # What another stack has proven meanwhile stays.
-    if [ -n "$UNDO" ] && {
+    if [ -n "$undo_paths" ] && {
       take_lock
-      [ "$(recorded_by_others)" = "$RECORDED" ]
+      [ "$(recorded_by_others)" = "$recorded_before" ]
     }; then
       lost=
       put_back
@@ -209,9 +209,9 @@ finish() { # CODE where it is a signal, which may come while another is handled
       # It may let the lock go, to wait for what it has started, and note what it takes away.
       undo
       forget_first_apply
-      SAID="$SAID; $(outcome)"
+      said="$said; $(outcome)"
     fi
-    printf '%s\n' "$MACHINE $PART: $SAID" >&2
+    printf '%s\n' "$MACHINE $PART: $said" >&2
   fi
   drop_copies
   rmdir "$STORE" 2>/dev/null
@@ -232,10 +232,6 @@ outcome() {
 
 # What a part need not define.
 prove() { :; }
-
 undo() { :; }
-
-
 shared() { false; }
-
 places() { :; }

@@ -4,7 +4,7 @@
 # Puts the files back that this apply has changed. Sets not_back, those that could not be: their copies stay.
 put_back() {
   not_back=
-  for path in $UNDO; do
+  for path in $undo_paths; do
     if is_copy "$path" "$path.mt-old"; then
       # Nothing has come of the change, and so nothing is to be put back.
       rm -f "$path.mt-old"
@@ -17,8 +17,8 @@ put_back() {
   done
   drop_copies
   # What another run copies from now on is that run's.
-  UNDO=
-  M=
+  undo_paths=
+  path_in_work=
 }
 
 # Whether a file is there as it was copied: text, mode, owner and time.
@@ -28,7 +28,7 @@ is_copy() { # FILE COPY
 }
 
 drop_copies() {
-  for path in $UNDO $M; do
+  for path in $undo_paths $path_in_work; do
     case " ${not_back-} " in *" $path "*) ;; *) rm -rf "$path".mt-* ;; esac
   done
 }
@@ -36,11 +36,11 @@ drop_copies() {
 # A link that leads nowhere is there too.
 there() { [ -e "$1" ] || [ -L "$1" ]; }
 
-# Replaces a file whole, mode and owner too; sets CHANGED where the text differs, else keeps its time.
+# Replaces a file whole, mode and owner too; sets text_changed where the text differs, else keeps its time.
 put() { # PATH TEXT
   remember $1
   { printf '%s\n' "$2" >$1.mt-new; } 2>/dev/null || full $1
-  cmp -s $1.mt-new $1 && touch -r $1 $1.mt-new || CHANGED=1
+  cmp -s $1.mt-new $1 && touch -r $1 $1.mt-new || text_changed=1
   mv -fT $1.mt-new $1
   label $1
 }
@@ -50,11 +50,11 @@ label() { restorecon "$1" 2>/dev/null || :; }
 
 # For finish: to put it back needs no space. Half a copy must not be put back.
 remember() { # PATH
-  M=$1
+  path_in_work=$1
   # Of a run that was killed.
   rm -rf "$1.mt-old"
   ! there "$1" || cp -aT "$1" "$1.mt-old" 2>/dev/null || full $1
-  UNDO="$UNDO $1"
+  undo_paths="$undo_paths $1"
 }
 
 full() { fail "cannot write $1; see: df -h, mount"; }
@@ -126,4 +126,11 @@ mend_folders() {
     chown root "$folder"
     chmod "$mended" "$folder"
   done
+}
+
+# What is there now stays: nothing that this apply has changed so far is put back.
+forget_copies() {
+  drop_copies
+  undo_paths=' '
+  path_in_work=
 }

@@ -88,7 +88,7 @@ observe_owners() {
 rehearse() { # OWNER
   # A shell's trap may still have the redirection of the command that it ended.
   exec 3>&1 >/dev/null 2>&1
-  trap 'printf %s "${SAID:-cannot tell; see what up says}" >&3' EXIT
+  trap 'printf %s "${said:-cannot tell; see what up says}" >&3' EXIT
   read -r own_process rest </proc/self/stat
   able
   only_ours "$1"
@@ -101,17 +101,17 @@ report() { printf 'metrics-tunnel\t%s\t%s\t%s\n' "$PART" "$1" "$2"; }
 # What keeps UNIT from running as its file says.
 unit_drift() {
   overriding=$(dropins_by_prefix)
-  [ -z "$overriding" ] || echo "$UNIT is overridden by $overriding"
-  systemctl show -p UnitFileState -p ActiveState -p DropInPaths $UNIT | while IFS= read -r W; do
+  [ -z "$overriding" ] || echo "$unit is overridden by $overriding"
+  systemctl show -p UnitFileState -p ActiveState -p DropInPaths $unit | while IFS= read -r W; do
     case $W in
     UnitFileState=enabled) ;;
-    UnitFileState=masked*) echo "$UNIT is masked; it gets its file back and is started" ;;
-    UnitFileState=*) echo "$UNIT is not enabled; it is enabled again" ;;
+    UnitFileState=masked*) echo "$unit is masked; it gets its file back and is started" ;;
+    UnitFileState=*) echo "$unit is not enabled; it is enabled again" ;;
     ActiveState=inactive | ActiveState=failed | ActiveState=deactivating)
-      echo "$UNIT is stopped; it is started again"
+      echo "$unit is stopped; it is started again"
       ;;
-    DropInPaths=*"/$UNIT.d/"*)
-      echo "$UNIT is overridden by $(own_dropins | tr '\n' ' ' | sed 's/ $//'); that goes, with its folder"
+    DropInPaths=*"/$unit.d/"*)
+      echo "$unit is overridden by $(own_dropins | tr '\n' ' ' | sed 's/ $//'); that goes, with its folder"
       ;;
     esac
   done

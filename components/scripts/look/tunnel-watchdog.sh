@@ -3,7 +3,7 @@
 
 present() {
   paths
-  [ -e $F ]
+  [ -e $unit_file ]
 }
 
 check() {
