@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pulumi
 
+from .judge import Judge
 from .keypair import identity
 from .machine import Machine
 from .part import Part
@@ -56,6 +57,7 @@ def authorized_key(
         machine=host,
         values={"ID": name, "KEY_TYPE": key_type, "SSH_PORT": str(int(host.connection.get("port", 22))), **known},
         late={"LINE": text, **late},
+        judge=JUDGE,
         version=str(rotation),
     )
 
@@ -75,3 +77,8 @@ def _places(
         else:
             late[name] = pulumi.Output.all(*sources).apply(addresses)
     return known, late
+
+
+JUDGE = Judge(
+    lambda _values: ("/etc/ssh/authorized_keys.d/metrics-tunnel", "/etc/ssh/sshd_config.d/10-metrics-tunnel.conf")
+)

@@ -1,6 +1,7 @@
 """Drift: what a machine says of its parts, and the generation that makes the engine plan a repair."""
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from .state import Recorded, without_project
@@ -22,39 +23,24 @@ class Finding:
     notices: list[str] = field(default_factory=list)
 
 
-def parse(output: str) -> dict[str, Finding]:
-    """Read an observation's output by part; lines that are not ours, such as a shell's greeting, are passed over.
+def told(output: str) -> Iterator[tuple[str, str, str]]:
+    """Yield part, kind and text of each line by which a machine tells something of a part.
 
-    Raises ValueError where the end is missing: what came may be half.
+    Lines that are not ours, such as a shell's greeting, are passed over. Raises ValueError where the end is missing:
+    what came may be half.
     """
-    found: dict[str, Finding] = {}
     ended = False
     for line in output.splitlines():
         # A text may quote a line of somebody's file, with tabs in it.
         match line.split("\t", _WORDS - 1):
             case [mark, "end"] if mark == _MARK:
                 ended = True
-            case [mark, part, kind, text] if mark == _MARK and kind != "owner":
-                finding = found.setdefault(part, Finding())
-                if kind == "generation":
-                    finding.generation = text
-                elif kind == "drift":
-                    finding.drift.append(text)
-                elif kind == "notice":
-                    finding.notices.append(text)
-                else:
-                    finding.refusals.append(text)
+            case [mark, part, kind, text] if mark == _MARK and part != "fact":
+                yield part, kind, text
             case _:
                 pass
     if not ended:
         raise ValueError("the answer was cut short")
-    return found
-
-
-def owners(output: str) -> list[tuple[str, str]]:
-    """Read pairs of receipt and owner, instance included, of all that lies on a machine, whichever stack's it is."""
-    lines = [line.split("\t", _WORDS - 1) for line in output.splitlines()]
-    return [(line[1], line[3]) for line in lines if len(line) == _WORDS and line[0] == _MARK and line[2] == "owner"]
 
 
 def generation(finding: Finding | None, sent: str | None = None) -> str:

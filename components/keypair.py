@@ -1,10 +1,13 @@
 """The tunnels' keypair of one server: made there, its private half never leaves it."""
 
+import hashlib
 import re
 
 import asyncssh
 import pulumi
 
+from .facts import Facts, Receipt
+from .judge import Judge, Values
 from .machine import Machine
 from .part import Part
 
@@ -33,6 +36,7 @@ def keypair(machine: Machine, rotation: int, private_key: pulumi.Input[str] | No
         machine=machine,
         values=desired(pulumi.get_stack(), machine.name, rotation),
         late={"PRIVATE_KEY": "" if private_key is None else pulumi.Output.secret(private_key)},
+        judge=JUDGE,
         version=str(rotation),
     )
 
@@ -49,3 +53,43 @@ def told(said: str) -> str:
 def fingerprint(public_key: str) -> str:
     """Return `SHA256:<base64>` of a public key line."""
     return str(asyncssh.import_public_key(public_key).get_fingerprint())
+
+
+_KNOWN_HOSTS = "/etc/metrics-tunnel/known_hosts"
+_OF_NOTHING = hashlib.sha256(b"").hexdigest()
+
+
+def _places(values: Values) -> list[str]:
+    return [values["KEY"]]
+
+
+def _present(values: Values, facts: Facts) -> bool:
+    return values["KEY"] in facts.modes
+
+
+def _drift(values: Values, receipt: Receipt, facts: Facts) -> list[str]:
+    key = values["KEY"]
+    new = "a new one is made, unless tunnelPrivateKey gives it, and each host gets it"
+    checksum = facts.checksums.get(key, _OF_NOTHING)
+    if checksum == _OF_NOTHING:
+        return [f"there is no private key in {key}; {new}"]
+    if f"{checksum}  {key}" not in receipt.manifest:
+        return [f"where {key} holds no private key any more, {new}"]
+    return []
+
+
+def _notices(values: Values, facts: Facts) -> list[str]:
+    """Tell of files in folders that only we make, and that no receipt names."""
+    named = {line.partition("  ")[2] for receipt in facts.receipts.values() for line in receipt.manifest}
+    found = []
+    for path in sorted(facts.modes):
+        folder, _, name = path.rpartition("/")
+        ours = path in named or ".mt-" in name
+        # One that a unit of ours takes has lost its receipt.
+        taken = f"/etc/systemd/system/metrics-tunnel-{name}.service" in facts.modes
+        if folder in (values["KEY"].rpartition("/")[0], _KNOWN_HOSTS) and not ours and not taken:
+            found.append(f"{path} is not from here: no receipt names it; it is left alone, look whose it is")
+    return found
+
+
+JUDGE = Judge(_places, _present, _drift, _notices)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from .judge import Judge
 from .part import Part
 
 
@@ -13,5 +14,6 @@ def login_key(login: str, key: Part) -> Part:
         receipt=f"login-key-{login}-{name}",
         script="login-key",
         values={"LOGIN": login, **key.values},
+        judge=Judge(),
         version=f"{key.version} {login}",
     )

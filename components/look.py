@@ -1,9 +1,10 @@
-"""The look at the machines: each is asked once a run, over one connection, for all of its parts."""
+"""The look at the machines: each is asked once a run, over one connection, what is there, and that is judged here."""
 
 import asyncio
 import contextlib
+import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -11,13 +12,18 @@ from weakref import WeakKeyDictionary
 import asyncssh
 import pulumi
 
-from .drift import Finding, owners, parse
+from .drift import Finding, told
+from .facts import Facts, read
+from .judge import Judge, Told, finding
 from .leftovers import leftovers
-from .machine import Machine
-from .payload import observation
+from .machine import Machine, Session
+from .payload import is_told, observation, rehearsal
 from .state import Recorded, recorded
 
 _PATIENCE_SECONDS = 2
+_SLOW_SECONDS = 20
+_LOOKS = 3
+"""How often a machine is looked at where another run applies meanwhile what is asked about."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Question:
     script: str
     owner: str
     values: Mapping[str, str]
+    judge: Judge
     changed: bool = False
 
 
@@ -95,24 +102,68 @@ class Observer:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(together.full.wait(), _PATIENCE_SECONDS)
         del self._rounds[machine]
-        asked = [
-            (question.script, question.owner, question.values, question.changed) for question in together.questions
-        ]
+        began = time.monotonic()
         try:
-            answer = await machine.ask(observation(asked), connection)
-            found = parse(answer.text)
+            async with machine.session(connection) as session:
+                facts, findings = await look(session, together.questions)
         except (OSError, TimeoutError, ValueError, asyncssh.Error) as error:
             pulumi.log.warn(
                 f"{machine.name}: cannot look at it ({str(error) or 'no answer in time'}); its parts are planned "
                 f"as changed; {_remedy(error, machine)}, or set offline: true to leave this machine alone"
             )
             return None
-        self._sudo_asks[machine] = answer.sudo_asks
+        self._sudo_asks[machine] = session.sudo_asks
+        seconds = time.monotonic() - began
+        if seconds > _SLOW_SECONDS:
+            self.warn_once(
+                machine, f"it answers slowly: to look at it took {seconds:.0f} s; see what keeps it busy: uptime, top"
+            )
         if pulumi.runtime.is_dry_run():
             holder = together.questions[0].owner.rsplit(".", 2)[0]
-            for text in leftovers(owners(answer.text), holder, self._declared[holder], await self.recorded()):
+            owners = [(part, owner) for part, receipt in facts.receipts.items() for owner in receipt.owners()]
+            for text in leftovers(owners, holder, self._declared[holder], await self.recorded()):
                 self.warn_once(machine, text)
-        return found
+        return findings
+
+
+async def look(session: Session, questions: Sequence[Question]) -> tuple[Facts, dict[str, Finding]]:
+    """Return a machine's facts, and by part what is found. What `up` will apply is rehearsed, over the same connection.
+
+    Raises ValueError where an answer was cut short.
+    """
+    for _ in range(_LOOKS):
+        facts, findings = await _judged(session, questions)
+        if not facts.applied_meanwhile & {question.part for question in questions}:
+            break
+    to_apply = [
+        question
+        for question in questions
+        if question.changed or findings[question.part].drift or findings[question.part].generation is None
+    ]
+    if to_apply:
+        for part, _kind, text in told(await session.ask(rehearsal([_asked(question) for question in to_apply]))):
+            # What stands in the way may be what has drifted.
+            if text not in "\n".join(findings[part].drift):
+                findings[part].refusals.append(text)
+    return facts, findings
+
+
+async def _judged(session: Session, questions: Sequence[Question]) -> tuple[Facts, dict[str, Finding]]:
+    output = await session.ask(observation([_asked(question) for question in questions if is_told(question.script)]))
+    by_machine: dict[str, Told] = defaultdict(Told)
+    for part, kind, text in told(output):
+        by_machine[part].add(kind, text)
+    facts = read(output)
+    return facts, {
+        question.part: finding(
+            question.part, question.owner, question.values, question.judge, facts, by_machine[question.part]
+        )
+        for question in questions
+    }
+
+
+def _asked(question: Question) -> tuple[str, str, Mapping[str, str]]:
+    return question.script, question.owner, question.values
 
 
 _NOBODY_TYPES = "let startup files return where nobody types: [ -t 0 ] || return"

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from shlex import quote
 from typing import Any, cast
@@ -16,23 +18,19 @@ from .args import BastionArgs, ConnectionArgs
 from .payload import started
 
 LOCAL = "local"
-OBSERVE_SECONDS = 60
+SILENCE_SECONDS = 30
+"""After so long without a word from a machine it is given up."""
+_LONGEST_SECONDS = 900
+"""After so long a machine ends a look by itself, though nobody waits for it any more."""
 _DIAL_SECONDS = 10
 _REPORT = "metrics-tunnel\t"
+_AT_ONCE = 65536
 # The first line of standard input is the password; sudo is not exec'd, for its ticket belongs to this shell.
 _SUDO_ASKS = 'IFS= read -r p; printf "%s\\n" "$p" | sudo -S -p "" -v && sudo -n "$@"'
 
 
 Run = Callable[[str, str], Awaitable[str]]
 """Runs a command with a standard input on one machine and returns what it prints; OSError where it fails."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a machine has printed, and whether its sudo asks the login user for a password."""
-
-    text: str
-    sudo_asks: bool
 
 
 class Machine:
@@ -90,16 +88,36 @@ class Machine:
         proxy = None if bastion is None else remote.ProxyConnectionArgs(**_login(bastion))
         return remote.ConnectionArgs(**_login(self.connection), proxy=proxy)
 
-    async def ask(self, script: str, plain: Mapping[str, Any]) -> Answer:
-        """Run a read-only script as root and return its answer.
+    @contextlib.asynccontextmanager
+    async def session(self, plain: Mapping[str, Any]) -> AsyncIterator["Session"]:
+        """Connect, for as long as the machine is asked. `plain` is the connection without outputs.
 
-        `plain` is the connection without outputs. Raises OSError, asyncssh.Error or TimeoutError.
+        Raises OSError, asyncssh.Error or TimeoutError.
         """
-        text = started(OBSERVE_SECONDS)
         async with _session(plain, local=self.local) as run:
-            if not self.may_ask or await _succeeds(run, f"sudo -k -n timeout {OBSERVE_SECONDS} true"):
-                return Answer(await run(self.command(text, asks=False), script), sudo_asks=False)
-            return Answer(await run(self.command(text), f"{plain['sudo_password']}\n{script}"), sudo_asks=True)
+            asks = self.may_ask and not await _succeeds(run, "sudo -k -n timeout 60 true")
+            yield Session(self, run, f"{plain['sudo_password']}\n" if asks else "", sudo_asks=asks)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A connection over which one machine is asked."""
+
+    machine: Machine
+    run: Run
+    password: str = field(repr=False)
+    """With its newline; empty where sudo wants none."""
+    sudo_asks: bool
+    """Whether sudo asks the login user for a password."""
+
+    async def ask(self, script: str) -> str:
+        """Run a read-only script as root and return what it prints.
+
+        However long that takes: a machine is given up where nothing comes from it for SILENCE_SECONDS. Raises OSError,
+        asyncssh.Error or TimeoutError.
+        """
+        command = self.machine.command(started(_LONGEST_SECONDS), asks=self.sudo_asks)
+        return await self.run(command, f"{self.password}{script}")
 
 
 @contextlib.asynccontextmanager
@@ -132,9 +150,21 @@ async def _succeeds(run: Run, text: str) -> bool:
 
 async def _run_here(text: str, script: str) -> str:
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_shell(text, stdin=pipe, stdout=pipe, stderr=pipe)
-    out, err = await process.communicate(script.encode())
-    return _answer(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+    process = await asyncio.create_subprocess_shell(text, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+    try:
+        stdin = cast("asyncio.StreamWriter", process.stdin)
+        stdin.write(script.encode())
+        stdin.write_eof()
+        outputs = cast("list[asyncio.StreamReader]", [process.stdout, process.stderr])
+        out, err = await _heard(*(output.read for output in outputs))
+        status = await process.wait()
+    finally:
+        # One that is given up; what sudo has started is root's, and ends by itself.
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGTERM)
+            await process.wait()
+    return _answer(status, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
 async def _run_there(connection: asyncssh.SSHClientConnection, text: str, script: str) -> str:
@@ -143,8 +173,37 @@ async def _run_there(connection: asyncssh.SSHClientConnection, text: str, script
     with contextlib.suppress(BrokenPipeError):
         process.stdin.write(script)
         process.stdin.write_eof()
-    found = await process.wait(timeout=OBSERVE_SECONDS + _DIAL_SECONDS)
-    return _answer(found.exit_status, str(found.stdout), str(found.stderr))
+    out, err = await _heard(process.stdout.read, process.stderr.read)
+    found = await process.wait(timeout=SILENCE_SECONDS)
+    return _answer(found.exit_status, out, err)
+
+
+async def _heard(*outputs: Callable[[int], Awaitable[Any]]) -> list[Any]:
+    """Return all that comes of outputs. Raises TimeoutError where nothing comes of any for a while."""
+    words = asyncio.Event()
+
+    async def whole(read: Callable[[int], Awaitable[Any]]) -> Any:
+        parts = []
+        while part := await read(_AT_ONCE):
+            words.set()
+            parts.append(part)
+        return type(part)().join(parts)
+
+    reading = asyncio.gather(*map(whole, outputs))
+    try:
+        while not reading.done():
+            words.clear()
+            next_word: asyncio.Future[Any] = asyncio.ensure_future(words.wait())
+            either: list[asyncio.Future[Any]] = [reading, next_word]
+            done, _ = await asyncio.wait(either, timeout=SILENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            next_word.cancel()
+            if not done:
+                raise TimeoutError(f"nothing came from it for {SILENCE_SECONDS} s")
+        return await reading
+    finally:
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
 
 
 def _answer(status: int | None, out: str, err: str) -> str:

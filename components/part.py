@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import pulumi
 from pulumi_command import local, remote
 
 from .drift import Finding, generation, unexplained, unknown_to_state, warnings
+from .judge import Judge
 from .look import Observer, Question, nothing_ran
 from .machine import Machine
 from .payload import payload, sends_other, started, was_applied
@@ -34,6 +35,8 @@ class Part:
     machine: Machine
     values: Mapping[str, pulumi.Input[str]]
     late: Mapping[str, pulumi.Input[str]]
+    judge: Judge = field(default_factory=Judge)
+    """What of it counts as drift."""
     version: str = ""
     """What of its receipt's name may change, such as rotation or port: the resource is replaced then, so that the old
     one is taken away."""
@@ -160,7 +163,7 @@ def _plan(
         known = None if state is None else state.get(part.name)
         changed = known is not None and known.stdin != "" and sends_other(given["values"], known.stdin)
         values = given["values"] | dict.fromkeys(part.late, "")
-        question = Question(part.receipt, part.script, given["owner"], values, changed)
+        question = Question(part.receipt, part.script, given["owner"], values, part.judge, changed)
         finding = await _observer.find(part.machine, given["connection"], question)
         sent = None
         if state is not None:

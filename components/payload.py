@@ -91,23 +91,43 @@ def sends_other(values: Mapping[str, str], sent: str) -> bool:
     return any(f"\n{assignments({name: value})}" not in sent for name, value in values.items())
 
 
-def observation(parts: Sequence[tuple[str, str, Mapping[str, str], bool]]) -> str:
-    """Return the read-only script that reports on parts, given as (script, owner, values, whether values changed)."""
+def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
+    """Return the read-only script that brings a machine's facts back.
+
+    `parts` are those, as (script, owner, values), that the machine itself is asked about, by a text in scripts/look.
+    """
+    facts = f"(\n{source('look/facts')}\nPART=x\nbegin\nfacts\n)"
+    return _reading([f"{facts}\n"], parts, "tell", look=True)
+
+
+def rehearsal(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
+    """Return the read-only script that tells what `apply` would refuse of parts, given as (script, owner, values)."""
+    return _reading([], parts, "rehearse_part", look=False)
+
+
+def is_told(script: str) -> bool:
+    """Say whether a machine itself tells something of a script's parts."""
+    return _SCRIPTS.joinpath("look", f"{script}.sh").is_file()
+
+
+def _reading(
+    texts: list[str], parts: Sequence[tuple[str, str, Mapping[str, str]]], function: str, *, look: bool
+) -> str:
     scripts = sorted({script for script, *_ in parts})
-    used = dict.fromkeys(name for script in scripts for name in libraries(script) if name != _CORE)
-    blocks = [source(name) for name in [*used, "lib/look"]]
-    blocks += [
-        f"script_{script.replace('-', '_')}() {{\n{source(script)}\n{source(f'look/{script}')}\n}}"
-        for script in scripts
-    ]
+    used = dict.fromkeys(["lib/receipt", "lib/files", *(name for script in scripts for name in libraries(script))])
+    blocks = [source(name) for name in used if name != _CORE]
+    blocks.append(source("lib/look"))
+    for script in scripts:
+        text = source(script) + (source(f"look/{script}") if look else "")
+        blocks.append(f"script_{script.replace('-', '_')}() {{\n{text}\n}}")
     calls = []
-    for number, (script, owner, values, changed) in enumerate(parts):
-        call = f"script_{script.replace('-', '_')}\nobserve {shlex.quote(owner)}{' changed' if changed else ''}"
-        calls.append(f"report_{number}")
-        blocks.append(f"report_{number}() (\n{assignments(values)}{call}\n)")
+    for number, (script, owner, values) in enumerate(parts):
+        call = f"script_{script.replace('-', '_')}\n{function} {shlex.quote(owner)}"
+        calls.append(f"part_{number}")
+        blocks.append(f"part_{number}() (\n{assignments(values)}{call}\n)")
     # A few side by side: it is quicker, and no load for a server of many hosts. Each line is written at once.
     rounds = [calls[start : start + _SIDE_BY_SIDE] for start in range(0, len(calls), _SIDE_BY_SIDE)]
-    body = "\n".join([*blocks, *("".join(f"{call} &\n" for call in some) + "wait" for some in rounds)])
-    last = "(observe_owners)\nprintf 'metrics-tunnel\\tend\\n'\nexit\n"
+    body = "\n".join([*blocks, *texts, *("".join(f"{call} &\n" for call in some) + "wait" for some in rounds)])
+    last = "printf 'metrics-tunnel\\tend\\n'\nexit\n"
     # A greeting may have left its line without an end.
     return f"{_FIRST_LINE}\n{source(_CORE)}\nby_its_command\necho\n{body}\n{last}"

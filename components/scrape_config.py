@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import pulumi
 
 from . import rules
+from .facts import Facts
+from .judge import Judge, Values
 from .machine import Machine
 from .part import Part
 from .scrape_job import job_name
@@ -67,6 +69,18 @@ def scrape_config(
         machine=server,
         values=values,
         late={},
+        judge=JUDGE,
         offline=host.offline,
         wait=wait,
     )
+
+
+def _places(values: Values) -> list[str]:
+    return [f"/etc/metrics-tunnel/targets/{values['STACK']}/{values['HOST']}.json"]
+
+
+def _present(values: Values, facts: Facts) -> bool:
+    return _places(values)[0] in facts.modes
+
+
+JUDGE = Judge(_places, _present)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import pulumi
 
 from . import proof, rules
+from .facts import Facts, Receipt
+from .judge import Judge, Values, unit
 from .machine import Machine
 from .part import Part
 
@@ -113,7 +115,27 @@ def ssh_tunnel(
         machine=server,
         values=values,
         late={name: wanted[name] for name in ("UNIT_FILE", "HOST_KEY")},
+        judge=JUDGE,
         offline=host.offline,
         # Before a change, for its proof, and where that fails for what is put back.
         wait=proof.longest(seconds, 3 * len(forwards)),
     )
+
+
+def _unit(values: Values) -> str:
+    return f"metrics-tunnel-{values['HOST']}.service"
+
+
+def _places(values: Values) -> list[str]:
+    return [f"/etc/systemd/system/{_unit(values)}", f"/etc/metrics-tunnel/known_hosts/{values['HOST']}"]
+
+
+def _present(values: Values, facts: Facts) -> bool:
+    return _places(values)[0] in facts.modes
+
+
+def _drift(values: Values, _receipt: Receipt, facts: Facts) -> list[str]:
+    return unit(_unit(values), facts)
+
+
+JUDGE = Judge(_places, _present, _drift)

@@ -6,6 +6,8 @@ a third look tells. The unit's user is the tunnels': it can end them and nothing
 of a container's user as well, a tunnel is known by its unit.
 """
 
+from .facts import Facts, Receipt
+from .judge import Judge, Values, unit
 from .machine import Machine
 from .part import Part
 
@@ -38,4 +40,31 @@ def tunnel_watchdog(server: Machine) -> Part:
         machine=server,
         values={"UNIT_FILE": UNIT},
         late={},
+        judge=JUDGE,
     )
+
+
+_UNIT_NAME = "metrics-tunnels-watchdog.service"
+_UNIT_FILE = f"/etc/systemd/system/{_UNIT_NAME}"
+_RUNS_AS = "metrics-tunnel-ssh"
+
+
+def _places(_values: Values) -> list[str]:
+    return [_UNIT_FILE]
+
+
+def _present(_values: Values, facts: Facts) -> bool:
+    return _UNIT_FILE in facts.modes
+
+
+def _drift(_values: Values, _receipt: Receipt, facts: Facts) -> list[str]:
+    found = []
+    groups = facts.users.get(_RUNS_AS)
+    if groups is None:
+        found.append(f"user {_RUNS_AS} is missing; it is made anew, and all tunnels start again as it")
+    elif groups != [_RUNS_AS]:
+        found.append(f"user {_RUNS_AS} is in the groups {' '.join(groups)} instead of its own alone; it is put there")
+    return [*found, *unit(_UNIT_NAME, facts)]
+
+
+JUDGE = Judge(_places, _present, _drift)

@@ -1,6 +1,6 @@
 """Runs a program of components under Pulumi's mocks and keeps what it would have asked of the engine.
 
-No machine is contacted: `Machine.ask` is answered from here.
+No machine is contacted: `Machine.session` is answered from here.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import base64
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -20,9 +20,9 @@ from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.proto import engine_pb2
 from pulumi.runtime.stack import run_pulumi_func
 
-from components import MonitoredHost, PrometheusServer
-from components.machine import Answer as MachineAnswer
-from components.machine import Machine
+from components import MonitoredHost, PrometheusServer, look
+from components.look import Question
+from components.machine import Machine, Session
 
 
 def private_key(seed: int) -> str:
@@ -72,6 +72,10 @@ class Deployment:
     """The same of what is no warning."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Machine and observation, a pair for each connection."""
+    rehearsed: list[tuple[str, str]] = field(default_factory=list)
+    """Machine and rehearsal, where there was one."""
+    questions: dict[str, Sequence[Question]] = field(default_factory=dict)
+    """By machine, what was asked about."""
     plain: list[dict[str, Any]] = field(default_factory=list)
     """The connections, without outputs, that were asked over."""
 
@@ -97,7 +101,7 @@ def public_key(name: str) -> str:
 
 
 def generation(part: str, token: str) -> str:
-    """Return the line by which an observation tells a part's generation."""
+    """Return a line that stands for the facts of a part which was applied and is as it was then."""
     return f"metrics-tunnel\t{part}\tgeneration\t{token}\n"
 
 
@@ -107,7 +111,7 @@ def drift(part: str, text: str) -> str:
 
 
 def refusal(part: str, text: str) -> str:
-    """Return the line by which an observation tells what `up` would refuse."""
+    """Return the line by which a rehearsal tells what `up` would refuse."""
     return f"metrics-tunnel\t{part}\trefuse\t{text}\n"
 
 
@@ -137,15 +141,30 @@ def deploy(
     """
     done = done or Deployment()
 
-    async def ask(machine: Machine, script: str, plain: Mapping[str, Any]) -> MachineAnswer:
+    @contextlib.asynccontextmanager
+    async def session(machine: Machine, plain: Mapping[str, Any]) -> AsyncIterator[Session]:
         await asyncio.sleep(0)
-        done.asked.append((machine.name, script))
         done.plain.append(dict(plain))
-        answer = (answers or {}).get(machine.name, END)
-        said = answer if isinstance(answer, str | Exception) else answer(script)
-        if isinstance(said, Exception):
-            raise said
-        return MachineAnswer(said, sudo_asks=machine.may_ask and machine.name not in no_password)
+
+        async def run(_command: str, script: str) -> str:
+            # With its newline, a password for sudo may go before it.
+            script = script[script.index("# metrics-tunnel\n") :]
+            rehearsal = "\nrehearse_part " in script
+            (done.rehearsed if rehearsal else done.asked).append((machine.name, script))
+            answer = (answers or {}).get(machine.name, END)
+            said = answer if isinstance(answer, str | Exception) else answer(script)
+            if isinstance(said, Exception):
+                raise said
+            return _answered(said, done.questions[machine.name], rehearsal=rehearsal)
+
+        asks = machine.may_ask and machine.name not in no_password
+        yield Session(machine, run, "a password\n" if asks else "", sudo_asks=asks)
+
+    async def look_at(session: Session, questions: Sequence[Question]) -> Any:
+        done.questions[session.machine.name] = [*questions]
+        return await original(session, questions)
+
+    original = look.look
 
     async def run() -> None:
         simulated = _Mocks(state, silent, sent or {}, untargeted)
@@ -158,9 +177,53 @@ def deploy(
 
     settings.SETTINGS.rpc_manager.clear()
     settings.SETTINGS.outputs.clear()
-    with patch.object(Machine, "ask", ask):
+    with patch.object(Machine, "session", session), patch.object(look, "look", look_at):
         asyncio.run(run())
     return done
+
+
+def _answered(said: str, questions: Sequence[Question], *, rehearsal: bool) -> str:
+    """Return an answer with the facts that its lines stand for; what would be refused is told by a rehearsal alone."""
+    asked = {question.part: question for question in questions}
+    lines = []
+    for line in said.splitlines(keepends=True):
+        match line.rstrip("\n").split("\t", 3):
+            case [_, part, "generation", token]:
+                lines += [] if rehearsal or part not in asked else _facts(asked[part], token)
+            case [_, part, "owner", owner]:
+                lines += [] if rehearsal else _owner(part, owner, "0")
+            case [_, _, kind, _] if (kind == "refuse") != rehearsal:
+                pass
+            case _:
+                lines.append(line)
+    return "".join(lines)
+
+
+def _facts(question: Question, token: str) -> list[str]:
+    """Return the facts of a part that is in sync."""
+    lines = _owner(question.part, question.owner, token)
+    unit = {
+        "ssh-tunnel": f"metrics-tunnel-{question.values.get('HOST')}",
+        "tunnel-watchdog": "metrics-tunnels-watchdog",
+    }
+    if question.script in unit:
+        shown = (f"Id={unit[question.script]}.service", "UnitFileState=enabled", "ActiveState=active")
+        lines += [fact("unit", text) for text in shown]
+        lines.append(fact("user", "metrics-tunnel-ssh metrics-tunnel-ssh"))
+    if question.script == "keypair":
+        checksum = f"{hashlib.sha256(b'a key').hexdigest()}  {question.values['KEY']}"
+        lines += [fact("receipt", f"{question.part}/manifest\t{checksum}"), fact("checksum", checksum)]
+    return lines
+
+
+def _owner(part: str, owner: str, token: str) -> list[str]:
+    text = f"{part}/owners/{owner.rpartition('.')[0]}\t{owner} {token}"
+    return [fact("receipt", text), fact("later", text)]
+
+
+def fact(kind: str, text: str) -> str:
+    """Return the line by which an observation tells a fact."""
+    return f"metrics-tunnel\tfact\t{kind}\t{text}\n"
 
 
 def fleet(

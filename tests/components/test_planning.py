@@ -114,10 +114,19 @@ def test_each_machine_is_asked_once_a_run_however_many_parts_it_has() -> None:
 
 def test_a_look_is_at_all_parts_of_the_machine_and_at_no_others() -> None:
     done = deploy(fleet(hosts={"web1": {}, "db1": {}}))
-    asked = dict(done.asked)
+    assert {*parts(done, ON_SERVER)} < {question.part for question in done.questions["mon1"]}
+    assert {*parts(done, ON_HOST)} == {question.part for question in done.questions["web1"]}
+    rehearsed = dict(done.rehearsed)
     for part in parts(done, ON_SERVER):
-        assert f"PART={part}\n" in asked["mon1"]
-    assert "db1" not in asked["web1"]
+        assert f"PART={part}\n" in rehearsed["mon1"]
+    assert "db1" not in dict(done.asked)["web1"] + rehearsed["web1"]
+
+
+def test_what_is_in_sync_is_not_rehearsed_and_a_machine_with_more_parts_is_not_asked_more() -> None:
+    done = deploy(fleet(), in_sync())
+    assert not done.rehearsed
+    more = deploy(fleet(hosts={"web1": {}, "db1": {}}))
+    assert dict(more.asked)["mon1"] == dict(done.asked)["mon1"]
 
 
 def test_a_look_carries_no_secret() -> None:
@@ -374,9 +383,8 @@ def test_a_part_whose_values_are_not_those_that_were_sent_is_rehearsed_and_no_ot
         ),
     ):
         done = deploy(fleet(servers), in_sync(), preview=True, state=state(first()), sent=sent)
-        looks = "".join(script for _, script in done.asked)
-        rehearsed = re.findall(r"PART=(\S+)\n(?:(?!PART=)[\s\S])*?\nobserve \S+ changed\n", looks)
-        assert {*rehearsed} == changed
+        rehearsed = "".join(script for _, script in done.rehearsed)
+        assert {*re.findall(r"^PART=(\S+)$", rehearsed, re.MULTILINE)} == changed
 
 
 def test_a_key_that_is_replaced_in_this_run_is_no_leftover() -> None:

@@ -182,8 +182,10 @@ def test_what_would_not_take_the_flag_is_refused_by_the_first_look_untouched(nam
     text, says = REFUSED[name]
     with Unit(hosts["web12"], text, case=_EDGE) as one:
         process = one.host.run("systemctl show -p MainPID --value case")
-        look = dict(deployed().asked)["web1"]
-        seen = [line for line in one.host.run(started(60), text=look).splitlines() if "\texporter-9100\tfail\t" in line]
+        look = dict(deployed().rehearsed)["web1"]
+        seen = [
+            line for line in one.host.run(started(60), text=look).splitlines() if "\texporter-9100\trefuse\t" in line
+        ]
         assert len(seen) == 1
         assert re.search(says, seen[0])
         assert _BY_HAND in seen[0]

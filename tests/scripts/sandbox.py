@@ -4,6 +4,7 @@ Every absolute path of a payload is rewritten to below the folder, PATH too, and
 under test can touch the machine that runs the tests. `kill` is a fake as well.
 """
 
+import asyncio
 import base64
 import getpass
 import gzip
@@ -19,14 +20,18 @@ import subprocess
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from components.drift import Finding, parse
+from components.drift import Finding
+from components.look import look
 from components.payload import started
 from lab.pack import packed
 from tests.mocked import Deployment, deploy, fleet
+
+if TYPE_CHECKING:
+    from components.machine import Session
 
 SHELLS = ["dash", "bash --posix", "busybox sh"]
 in_each_shell = pytest.mark.parametrize("machine", SHELLS, indirect=True, ids=["dash", "bash", "busybox"])
@@ -304,12 +309,16 @@ class Sandbox:
 
     def look_around(self, machine: str, *, done: Deployment | None = None) -> dict[str, Finding]:
         """Return what the observation of `machine` finds, by receipt. It must not change anything."""
-        text = dict((done or deployed()).asked)[machine]
         before = self.state(times=True)
-        ended = self.run(text)
+        _, found = asyncio.run(look(cast("Session", self), (done or deployed()).questions[machine]))
         assert self.state(times=True) == before, "a look changed something"
+        return found
+
+    async def ask(self, script: str) -> str:
+        """Answer a look as a session does."""
+        ended = self.run(script)
         assert ended.code == 0, ended.err
-        return parse(ended.out)
+        return ended.out
 
     def look(self, part: Part, machine: str, *, done: Deployment | None = None) -> Finding:
         """Return what the observation of `machine` finds of one part."""

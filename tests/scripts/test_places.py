@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from components.drift import Finding, parse
+from components.drift import told
 from tests.scripts.sandbox import Done, Part, Sandbox, deployed, in_each_shell, parts
 
 # Where a name goes that is none, and a path that is not plain.
@@ -78,13 +78,13 @@ def test_every_part_refuses_a_hosts_and_a_parts_name_that_leaves_its_folder(name
 
 
 @in_each_shell
-def test_a_look_tells_of_it_and_looks_no_further(ready: Sandbox) -> None:
+def test_a_rehearsal_tells_of_it_and_goes_no_further(ready: Sandbox) -> None:
     part = parts()[TUNNEL]
-    text = dict(deployed().asked)["mon1"]
+    text = dict(deployed().rehearsed)["mon1"]
     assert "\nHOST=web1\n" in text
     before = ready.state(times=True)
     done = ready.run(text.replace("\nHOST=web1\n", "\nHOST='../../default/keep'\n"))
     assert ready.state(times=True) == before
-    found = parse(done.out)
-    assert found[part.receipt] == Finding(refusals=["HOST is no plain name; use letters, digits, . _ and -"])
-    assert parse(ready.run(text).out).get(part.receipt, Finding()) == Finding()
+    refused = [said for name, kind, said in told(done.out) if (name, kind) == (part.receipt, "refuse")]
+    assert refused == ["HOST is no plain name; use letters, digits, . _ and -"]
+    assert part.receipt not in {name for name, *_ in told(ready.run(text).out)}

@@ -1,39 +1,55 @@
 """What a machine says of its parts, and one connection for all who ask in the same moment."""
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import asyncssh
 import pytest
 
-from components.drift import Finding, generation, parse, warnings
+from components.drift import Finding, generation, told, warnings
+from components.judge import Judge
 from components.look import Observer, Question
-from components.machine import Answer, Machine
+from components.machine import Machine, Session
 
 END = "metrics-tunnel\tend\n"
 
 
 class Fake(Machine):
-    """A machine that answers from a list, in turn."""
+    """A machine that answers from a list, in turn: to each look, and then to its rehearsal."""
 
     def __init__(self, name: str, *answers: str | Exception) -> None:
         super().__init__(name, {"address": "10.0.0.1", "insecure_host_key": True})
         self.answers = list(answers)
         self.scripts: list[str] = []
+        self.connections = 0
 
-    async def ask(self, script: str, plain: Mapping[str, Any]) -> Answer:
+    @contextlib.asynccontextmanager
+    async def session(self, plain: Mapping[str, Any]) -> AsyncIterator[Session]:
         """Answer."""
         assert plain == {"address": "10.0.0.1"}
+        self.connections += 1
+        yield Session(self, self.answer, "", sudo_asks=False)
+
+    async def answer(self, _command: str, script: str) -> str:
+        """Return the next answer."""
         self.scripts.append(script)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return Answer(answer, sudo_asks=False)
+        return answer
 
 
 def question(part: str) -> Question:
-    return Question(part, "scrape-config", f"s.{part}.1", {"MACHINE": "m", "PART": part, "STACK": "s"})
+    return Question(part, "scrape-config", f"s.{part}.1", {"MACHINE": "m", "PART": part, "STACK": "s"}, Judge())
+
+
+def applied(part: str, token: str, later: str = "") -> str:
+    """Return what a look tells of a part that was applied, `later` by another run than at its beginning."""
+    path = f"{part}/owners/s.{part}"
+    first, last = (f"metrics-tunnel\tfact\t{kind}\t{path}\ts.{part}.1 " for kind in ("receipt", "later"))
+    return f"{first}{token}\n{last}{later or token}\n"
 
 
 async def all_of(observer: Observer, machine: Machine, *parts: str) -> list[Finding | None]:
@@ -42,11 +58,32 @@ async def all_of(observer: Observer, machine: Machine, *parts: str) -> list[Find
 
 
 def test_parts_that_ask_in_one_moment_share_one_connection_and_get_each_its_own() -> None:
-    machine = Fake("m", f"metrics-tunnel\ta\tgeneration\t1\nmetrics-tunnel\tb\tdrift\tgone\n{END}")
+    told = f"{applied('a', '1')}metrics-tunnel\tfact\theld\tb/owners/s.b\n{END}"
+    machine = Fake("m", told, f"metrics-tunnel\tc\trefuse\tbusy\n{END}")
     found = asyncio.run(all_of(Observer(), machine, "a", "b", "c"))
-    assert found == [Finding("1"), Finding(None, ["gone"]), Finding()]
-    assert len(machine.scripts) == 1
-    assert [part for part in "abc" if f"PART={part}\n" in machine.scripts[0]] == ["a", "b", "c"]
+    damaged = ["its receipt /var/lib/metrics-tunnel/b is damaged; it is applied again"]
+    assert found == [Finding("1"), Finding(None, damaged), Finding(None, [], ["busy"])]
+    assert (machine.connections, len(machine.scripts)) == (1, 2)
+    assert [part for part in "abc" if f"PART={part}\n" in machine.scripts[1]] == ["b", "c"]
+
+
+def test_a_refusal_that_drift_tells_already_is_told_once() -> None:
+    machine = Fake(
+        "m", f"metrics-tunnel\tfact\theld\ta/owners/s.a\n{END}", f"metrics-tunnel\ta\trefuse\tdamaged\n{END}"
+    )
+    ((found),) = asyncio.run(all_of(Observer(), machine, "a"))
+    assert found
+    assert (len(found.drift), found.refusals) == (1, [])
+
+
+def test_what_another_run_applies_meanwhile_is_looked_at_again() -> None:
+    machine = Fake("m", f"{applied('a', '1', '2')}{END}", f"{applied('a', '2')}{END}")
+    assert asyncio.run(all_of(Observer(), machine, "a")) == [Finding("2")]
+    assert (machine.connections, len(machine.scripts)) == (1, 2)
+    machine = Fake("m", *(f"{applied('a', str(number), str(number + 1))}{END}" for number in range(3)))
+    assert asyncio.run(all_of(Observer(), machine, "a")) == [Finding("2")], "it does not go on for ever"
+    machine = Fake("m", f"{applied('another', '1', '2')}{applied('a', '1')}{END}")
+    assert asyncio.run(all_of(Observer(), machine, "a")) == [Finding("1")], "nobody asks about another part"
 
 
 def test_a_part_waits_for_the_others_that_are_expected() -> None:
@@ -63,42 +100,42 @@ def test_a_part_waits_for_the_others_that_are_expected() -> None:
         await asyncio.gather(late(observer, 0, "a"), late(observer, 0.2, "b"))
 
     asyncio.run(run(2))
-    assert len(machine.scripts) == 1
-    assert "PART=b\n" in machine.scripts[0]
+    assert machine.connections == 1
+    assert "PART=b\n" in machine.scripts[1]
 
 
 def test_two_machines_are_asked_at_the_same_time() -> None:
     both = asyncio.Event()
 
     class Waiting(Fake):
-        async def ask(self, script: str, plain: Mapping[str, Any]) -> Answer:
+        async def answer(self, command: str, script: str) -> str:
             """Answer once the other one is asked too."""
-            others.append(self.name)
+            others.add(self.name)
             if len(others) == 2:
                 both.set()
             await asyncio.wait_for(both.wait(), 2)
-            return await super().ask(script, plain)
+            return await super().answer(command, script)
 
-    others: list[str] = []
-    machines = [Waiting("m", END), Waiting("n", END)]
+    others: set[str] = set()
+    machines = [Waiting("m", END, END), Waiting("n", END, END)]
 
     async def run() -> None:
         observer = Observer()
         await asyncio.gather(*(all_of(observer, machine, "a") for machine in machines))
 
     asyncio.run(run())
-    assert sorted(others) == ["m", "n"]
+    assert others == {"m", "n"}
 
 
 def test_a_part_that_asks_later_is_asked_for_again_by_itself() -> None:
-    machine = Fake("m", END, f"metrics-tunnel\tb\tgeneration\t2\n{END}")
+    machine = Fake("m", END, END, f"{applied('b', '2')}{END}")
 
     async def run() -> list[list[Finding | None]]:
         observer = Observer()
         return [await all_of(observer, machine, "a"), await all_of(observer, machine, "b")]
 
     assert asyncio.run(run()) == [[Finding()], [Finding("2")]]
-    assert ["PART=a\n" in script for script in machine.scripts] == [True, False]
+    assert machine.connections == 2
 
 
 @pytest.mark.parametrize("error", [OSError("refused"), TimeoutError(), "metrics-tunnel\ta\tgeneration\t1\n"])
@@ -144,26 +181,23 @@ def test_an_error_of_our_own_is_not_taken_for_an_unreachable_machine() -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        (END, {}),
-        (f"motd\n\n{END}logout\n", {}),
-        (f"metrics-tunnel\ta\tgeneration\tx\r\n{END}", {"a": Finding("x")}),
-        (f"metrics-tunnel\ta\tdrift\tone\nmetrics-tunnel\ta\tdrift\ttwo\n{END}", {"a": Finding(None, ["one", "two"])}),
-        (f"metrics-tunnel\ta\trefuse\tno\n{END}", {"a": Finding(None, [], ["no"])}),
-        (f"metrics-tunnel\ta\tdrift\tx\ty\n{END}", {"a": Finding(None, ["x\ty"])}),
-        (f"metrics-tunnel\ta\tdrift\n{END}", {}),
-        (f"other\ta\tdrift\tx\n{END}", {}),
+        (END, []),
+        (f"motd\n\n{END}logout\n", []),
+        (f"metrics-tunnel\ta\tpresent\tyes\r\n{END}", [("a", "present", "yes")]),
+        (f"metrics-tunnel\ta\tdrift\tx\ty\n{END}", [("a", "drift", "x\ty")]),
+        (f"metrics-tunnel\ta\tdrift\n{END}", []),
+        (f"other\ta\tdrift\tx\n{END}", []),
+        (f"metrics-tunnel\tfact\tunit\tx\n{END}", []),
     ],
 )
-def test_lines_of_ours_are_read_and_others_passed_over(text: str, found: dict[str, Finding]) -> None:
-    assert parse(text) == found
+def test_lines_of_ours_are_read_and_others_passed_over(text: str, found: list[tuple[str, str, str]]) -> None:
+    assert [*told(text)] == found
 
 
-@pytest.mark.parametrize(
-    "text", ["", "metrics-tunnel\ta\tgeneration\t1\n", "metrics-tunnel\ten", "metrics-tunnel end\n"]
-)
+@pytest.mark.parametrize("text", ["", "metrics-tunnel\ta\tdrift\t1\n", "metrics-tunnel\ten", "metrics-tunnel end\n"])
 def test_an_answer_without_its_end_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="cut short"):
-        parse(text)
+        [*told(text)]
 
 
 def test_only_a_recorded_generation_without_drift_is_kept() -> None:
@@ -188,3 +222,18 @@ def test_a_preview_says_what_is_there_what_differs_and_what_up_would_refuse() ->
     finding = Finding("abc", ["edited"], ["busy"], ["a file beside ours"])
     assert warnings(finding) == ["a file beside ours", "edited", "`pulumi up` would refuse: busy"]
     assert warnings(Finding("abc")) == []
+
+
+def test_a_machine_that_answers_slowly_is_told_as_such(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Slow(Fake):
+        async def answer(self, command: str, script: str) -> str:
+            """Answer after a while."""
+            await asyncio.sleep(0.5)
+            return await super().answer(command, script)
+
+    monkeypatch.setattr("components.look._SLOW_SECONDS", 0.4)
+    for kind, told_slow in ((Fake, False), (Slow, True)):
+        assert asyncio.run(all_of(Observer(), kind("m", f"{applied('a', '1')}{END}"), "a")) == [Finding("1")]
+        assert ("m: it answers slowly: to look at it took" in capsys.readouterr().err) == told_slow

@@ -5,8 +5,8 @@ import asyncio
 import shlex
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -14,7 +14,7 @@ import asyncssh
 import pytest
 
 from components.args import ConnectionArgs
-from components.machine import Answer, Machine, _asyncssh
+from components.machine import Machine, _asyncssh
 from tests.scripts.sandbox import as_sent
 
 T = TypeVar("T")
@@ -62,6 +62,7 @@ class Door(asyncssh.SSHServer):
 
 
 SEEN: list[str] = []
+SHELLS: list[asyncio.subprocess.Process] = []
 LET_IN = {USER_KEY.public_data}
 
 
@@ -70,10 +71,19 @@ async def serve_command(process: asyncssh.SSHServerProcess[str]) -> None:
     given = await process.stdin.read()
     pipe = asyncio.subprocess.PIPE
     shell = await asyncio.create_subprocess_shell(process.command or "", stdin=pipe, stdout=pipe, stderr=pipe)
-    out, err = await shell.communicate(given.encode())
-    process.stdout.write(out.decode())
-    process.stderr.write(err.decode())
-    process.exit(shell.returncode or 0)
+    SHELLS.append(shell)
+    assert shell.stdin
+    assert shell.stdout
+    assert shell.stderr
+    shell.stdin.write(given.encode())
+    shell.stdin.close()
+    await asyncio.gather(_pass_on(shell.stdout, process.stdout), _pass_on(shell.stderr, process.stderr))
+    process.exit(await shell.wait())
+
+
+async def _pass_on(output: asyncio.StreamReader, writer: asyncssh.SSHWriter[str]) -> None:
+    while some := await output.read(1024):
+        writer.write(some.decode())
 
 
 @asynccontextmanager
@@ -87,6 +97,11 @@ async def server(address: str = "127.0.0.1") -> AsyncIterator[int]:
     finally:
         listener.close()
         await listener.wait_closed()
+        while SHELLS:
+            shell = SHELLS.pop()
+            with suppress(ProcessLookupError):
+                shell.kill()
+            await shell.wait()
 
 
 def ask(script: str, *, address: str = "127.0.0.1", **more: Any) -> str:
@@ -96,9 +111,16 @@ def ask(script: str, *, address: str = "127.0.0.1", **more: Any) -> str:
     async def run() -> str:
         async with server(address) as port:
             given = {"address": address, "port": port, "host_key": line(HOST_KEY), **login}
-            return (await Machine("web1", connection(given)).ask(as_sent(script), given)).text
+            return await ask_of(Machine("web1", connection(given)), as_sent(script), given)
 
     return in_loop(run())
+
+
+async def ask_of(machine: Machine, script: str, plain: Mapping[str, Any], *, asks: bool | None = None) -> str:
+    """Return what a machine prints; `asks` says whether its sudo has to want a password."""
+    async with machine.session(plain) as session:
+        assert asks in (None, session.sudo_asks)
+        return await session.ask(script)
 
 
 def connection(given: dict[str, Any]) -> ConnectionArgs:
@@ -160,7 +182,7 @@ def test_any_host_key_does_where_that_is_asked_for() -> None:
     async def run() -> str:
         async with server() as port:
             given = {"address": "127.0.0.1", "port": port, "insecure_host_key": True, "private_key": text(USER_KEY)}
-            return (await Machine("mon1", connection(given)).ask(as_sent("echo any"), given)).text
+            return await ask_of(Machine("mon1", connection(given)), as_sent("echo any"), given)
 
     assert in_loop(run()) == "any\n"
 
@@ -170,7 +192,7 @@ def test_a_machine_behind_a_jump_host_is_asked_through_it() -> None:
         async with server() as port:
             one = {"address": "127.0.0.1", "port": port, "host_key": line(HOST_KEY), "private_key": text(USER_KEY)}
             given = {**one, "bastion": {**one, "user": "jump"}}
-            answer = (await Machine("web1", connection(given)).ask(as_sent("echo through"), given)).text
+            answer = await ask_of(Machine("web1", connection(given)), as_sent("echo through"), given)
             assert f"forward to 127.0.0.1:{port}" in SEEN
             return answer
 
@@ -201,7 +223,7 @@ def test_an_agents_key_opens_the_door(tmp_path: Path, monkeypatch: pytest.Monkey
                     "host_key": line(HOST_KEY),
                     "agent_socket_path": str(door),
                 }
-                return (await Machine("web1", connection(given)).ask(as_sent("echo by agent"), given)).text
+                return await ask_of(Machine("web1", connection(given)), as_sent("echo by agent"), given)
         finally:
             agent.terminate()
             await agent.wait()
@@ -222,15 +244,15 @@ def test_a_script_that_fails_tells_its_last_words() -> None:
 
 
 def test_output_that_is_no_text_does_no_harm() -> None:
-    assert in_loop(Machine("mon1", {"address": "local"}).ask(as_sent("printf 'a\\377b\\n'"), {})).text == "a\ufffdb\n"
+    assert in_loop(ask_of(Machine("mon1", {"address": "local"}), as_sent("printf 'a\\377b\\n'"), {})) == "a\ufffdb\n"
 
 
 def test_a_local_server_is_asked_without_ssh() -> None:
     local = Machine("mon1", {"address": "local"})
     assert local.local
-    assert in_loop(local.ask(as_sent("echo here"), {})).text == "here\n"
+    assert in_loop(ask_of(local, as_sent("echo here"), {})) == "here\n"
     with pytest.raises(OSError, match="exit 4: gone"):
-        in_loop(local.ask(as_sent("echo gone >&2; exit 4"), {}))
+        in_loop(ask_of(local, as_sent("echo gone >&2; exit 4"), {}))
 
 
 SUDO = """#!/bin/sh
@@ -254,22 +276,21 @@ def test_sudo_that_asks_gets_its_password_first_and_the_script_after(
 ) -> None:
     put_sudo(tmp_path, monkeypatch, "exit 1")
     given: dict[str, Any] = {"address": "local", "user": "deploy", "sudo_password": "se cret\\"}
-    answer = in_loop(Machine("mon1", connection(given)).ask(as_sent("echo as root"), given))
-    assert answer == Answer("as root\n", sudo_asks=True)
+    assert in_loop(ask_of(Machine("mon1", connection(given)), as_sent("echo as root"), given, asks=True)) == "as root\n"
     wrong = {**given, "sudo_password": "no"}
     with pytest.raises(OSError, match="wrong"):
-        in_loop(Machine("mon1", connection(wrong)).ask(as_sent("echo as root"), wrong))
+        in_loop(ask_of(Machine("mon1", connection(wrong)), as_sent("echo as root"), wrong, asks=True))
     (tmp_path / "sudo.log").unlink()
     without = {"address": "local", "user": "deploy"}
-    assert in_loop(Machine("mon1", connection(without)).ask(as_sent("echo as root"), without)).text == "as root\n"
+    assert in_loop(ask_of(Machine("mon1", connection(without)), as_sent("echo as root"), without)) == "as root\n"
     assert not (tmp_path / "sudo.log").exists()
 
 
 def test_sudo_that_does_not_ask_gets_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_sudo(tmp_path, monkeypatch, "exit 0")
     given: dict[str, Any] = {"address": "local", "user": "deploy", "sudo_password": "PLANTED"}
-    answer = in_loop(Machine("mon1", connection(given)).ask(as_sent("cat; echo as root"), given))
-    assert answer == Answer("as root\n", sudo_asks=False)
+    machine = Machine("mon1", connection(given))
+    assert in_loop(ask_of(machine, as_sent("cat; echo as root"), given, asks=False)) == "as root\n"
 
 
 def test_a_command_goes_through_sudo_unless_the_user_is_root() -> None:
@@ -373,3 +394,31 @@ def test_the_root_of_a_cloud_image_says_whom_to_log_in_as_whatever_startup_files
 def test_of_a_look_that_has_reported_already_only_what_went_wrong_is_told() -> None:
     with pytest.raises(OSError, match=r"^exit 124: cut off$"):
         ask("printf 'metrics-tunnel\\tkeypair\\tdrift\\tx\\n'; echo 'cut off' >&2; exit 124")
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_machine_is_given_up_after_silence_and_not_while_it_speaks(
+    local: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.machine.SILENCE_SECONDS", 0.5)
+    speaks = "for i in 1 2 3 4 5; do sleep .2; echo $i; done"
+
+    def asked(script: str) -> str:
+        if local:
+            return in_loop(ask_of(Machine("mon1", {"address": "local"}), as_sent(script), {}))
+        return ask(script)
+
+    assert asked(speaks) == "1\n2\n3\n4\n5\n"
+    with pytest.raises(TimeoutError, match=r"nothing came from it for 0\.5 s"):
+        asked("echo a word; exec sleep 3")
+
+
+def test_a_machine_is_asked_more_than_once_over_one_connection() -> None:
+    async def run() -> list[str]:
+        async with server() as port:
+            given = {"address": "127.0.0.1", "port": port, "host_key": line(HOST_KEY), "private_key": text(USER_KEY)}
+            async with Machine("web1", connection(given)).session(given) as session:
+                return [await session.ask(as_sent("echo one")), await session.ask(as_sent("echo two"))]
+
+    assert in_loop(run()) == ["one\n", "two\n"]
+    assert [one for one in SEEN if one.startswith("user")] == ["user root"]

@@ -1,0 +1,165 @@
+"""What one look at a machine brings back, as it is there: receipts, files, folders, units and users. Nothing is judged.
+
+The lines are printed by components/scripts/look/facts.sh, which says what each kind holds.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from .state import without_project
+
+STORE = "/var/lib/metrics-tunnel"
+_MARK = "metrics-tunnel"
+
+
+@dataclass
+class Receipt:
+    """What a part's script has left in its folder of the store."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    """The texts of its files, without their last newline, by name."""
+
+    def generation(self, owner: str) -> str | None:
+        """Return the generation that an owner has applied; None where the receipt names another instance, or none."""
+        for form, name in _forms(owner):
+            told = self.files.get(f"owners/{name}", "")
+            if told.startswith(f"{form} "):
+                return told.rpartition(" ")[2]
+        return None
+
+    def damaged(self, owner: str) -> bool:
+        """Say whether an owner's file is there and holds nothing that was ever written, as after a power cut."""
+        held = [(name, self.files[f"owners/{name}"]) for _, name in _forms(owner) if f"owners/{name}" in self.files]
+        return any(not (told.startswith(f"{name}.") and " " in told) for name, told in held)
+
+    def owners(self) -> Iterator[str]:
+        """Yield all owners, instance included, whichever stack's they are; one that is damaged says nothing."""
+        for name, told in self.files.items():
+            if name.startswith("owners/") and " " in told:
+                yield told.partition(" ")[0]
+
+    @property
+    def has_owners(self) -> bool:
+        """Whether there is any owner's file, damaged or not."""
+        return any(name.startswith("owners/") for name in self.files)
+
+    @property
+    def manifest(self) -> list[str]:
+        """Return lines of "mode owner path", and of "checksum  path"."""
+        return self.files.get("manifest", "").splitlines()
+
+
+def _forms(owner: str) -> list[tuple[str, str]]:
+    """Return an owner, and the name of its file, as it is written today and as releases up to 0.1.0 wrote it."""
+    return [(form, form.rpartition(".")[0]) for form in (owner, without_project(owner))]
+
+
+@dataclass
+class Facts:
+    """What is on a machine. Paths are whole, but those of receipts."""
+
+    receipts: dict[str, Receipt] = field(default_factory=lambda: defaultdict(Receipt))
+    """By the part's name, the folder in the store."""
+    modes: dict[str, str] = field(default_factory=dict)
+    """Mode and owner, such as `644 root`, by path."""
+    checksums: dict[str, str] = field(default_factory=dict)
+    """SHA-256 in hexadecimal digits, by path."""
+    folders: dict[str, str] = field(default_factory=dict)
+    """What is wrong with a folder, by path; of one that is right, nothing."""
+    units: dict[str, dict[str, str]] = field(default_factory=dict)
+    """systemd's properties, by unit."""
+    users: dict[str, list[str]] = field(default_factory=dict)
+    """A user's groups, by name."""
+    later: dict[str, Receipt] = field(default_factory=lambda: defaultdict(Receipt))
+    """The owners' files once more, as the look ended."""
+    applied_meanwhile: set[str] = field(default_factory=set)
+    """Parts whose owners were others as the look ended: what is told of them is half old and half new."""
+
+
+def read(output: str) -> Facts:
+    """Read what a machine has printed; lines that are not ours, such as a shell's greeting, are passed over."""
+    facts = Facts()
+    for kind, text in lines(output):
+        if kind in _TAKE:
+            _TAKE[kind](facts, text)
+    parts = facts.receipts.keys() | facts.later.keys()
+    facts.applied_meanwhile = {
+        part for part in parts if _owners(facts.receipts.get(part)) != _owners(facts.later.get(part))
+    }
+    return facts
+
+
+def _receipt(facts: Facts, text: str) -> None:
+    _add_line(facts.receipts, text)
+
+
+def _later(facts: Facts, text: str) -> None:
+    _add_line(facts.later, text)
+
+
+def _held(facts: Facts, text: str) -> None:
+    part, _, file = text.partition("/")
+    facts.receipts[part].files.setdefault(file, "")
+
+
+def _mode(facts: Facts, text: str) -> None:
+    mode, owner, path = text.split(" ", 2)
+    facts.modes[path] = f"{mode} {owner}"
+
+
+def _checksum(facts: Facts, text: str) -> None:
+    checksum, _, path = text.partition("  ")
+    facts.checksums[path] = checksum
+
+
+def _folder(facts: Facts, text: str) -> None:
+    path, _, said = text.partition("\t")
+    facts.folders[path] = said
+
+
+def _unit(facts: Facts, text: str) -> None:
+    name, _, value = text.partition("=")
+    if name == "Id":
+        facts.units[value] = {}
+    elif name and facts.units:
+        facts.units[next(reversed(facts.units))][name] = value
+
+
+def _user(facts: Facts, text: str) -> None:
+    user, *groups = text.split()
+    facts.users[user] = groups
+
+
+_TAKE: Mapping[str, Callable[[Facts, str], None]] = {
+    "receipt": _receipt,
+    "later": _later,
+    "held": _held,
+    "mode": _mode,
+    "checksum": _checksum,
+    "folder": _folder,
+    "unit": _unit,
+    "user": _user,
+}
+
+
+def _add_line(receipts: dict[str, Receipt], text: str) -> None:
+    path, _, line = text.partition("\t")
+    part, _, file = path.partition("/")
+    files = receipts[part].files
+    files[file] = f"{files[file]}\n{line}" if file in files else line
+
+
+def _owners(receipt: Receipt | None) -> dict[str, str]:
+    files = receipt.files if receipt else {}
+    return {name: told for name, told in files.items() if name.startswith("owners/") and told}
+
+
+def lines(output: str) -> Iterator[tuple[str, str]]:
+    """Yield kind and text of each fact."""
+    for line in output.splitlines():
+        match line.split("\t", 3):
+            case [mark, "fact", kind, text] if mark == _MARK:
+                yield kind, text
+            case _:
+                pass

@@ -1,0 +1,114 @@
+"""What of a part is not as it was applied: pure functions over its receipt and the facts of its machine.
+
+What all parts have in common is here: files, the folders on the way to them, units. What is a part's own stands in its
+module, and of parts that the machine has to be asked about by their own scripts in components/scripts/look.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .drift import Finding
+from .facts import STORE, Facts, Receipt
+
+Values = Mapping[str, str]
+"""What a part's script gets, as far as it is known before anything runs."""
+_WORDS_OF_MODE = 3  # in a manifest's line: mode, owner, path
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How one kind of part is judged. Each function is pure; drift and notices are sentences for the user."""
+
+    places: Callable[[Values], Sequence[str]] = lambda _values: ()
+    """Gives the paths of root's files that the part writes: the folders on the way to them are judged."""
+    present: Callable[[Values, Facts], bool] = lambda _values, _facts: False
+    """Says whether the part is there, where its receipt is not."""
+    drift: Callable[[Values, Receipt, Facts], Sequence[str]] = lambda _values, _receipt, _facts: ()
+    """Gives what is not as it was applied, beside files and folders."""
+    notices: Callable[[Values, Facts], Sequence[str]] = lambda _values, _facts: ()
+    """Gives what is worth a word, and is neither drift nor touched."""
+
+
+@dataclass
+class Told:
+    """What a machine itself has told of a part, by the part's own script."""
+
+    drift: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    present: bool = False
+
+    def add(self, kind: str, text: str) -> None:
+        """Take a line of one of the kinds `drift`, `notice` and `present`."""
+        match kind:
+            case "drift":
+                self.drift.append(text)
+            case "notice":
+                self.notices.append(text)
+            case "present":
+                self.present = True
+            case _:
+                pass
+
+
+def finding(part: str, owner: str, values: Values, judge: Judge, facts: Facts, told: Told) -> Finding:
+    """Return what is to be said of one part, but for what `up` would refuse."""
+    receipt = facts.receipts.get(part, Receipt())
+    generation = receipt.generation(owner)
+    place = f"{STORE}/{part}"
+    if generation is not None:
+        drift = [
+            *folders([f"{place}/owners/x", *judge.places(values)], facts),
+            *files(receipt, facts),
+            *judge.drift(values, receipt, facts),
+            *told.drift,
+        ]
+        return Finding(generation, drift, notices=[*judge.notices(values, facts), *told.notices])
+    if receipt.damaged(owner):
+        return Finding(None, [f"its receipt {place} is damaged; it is applied again"])
+    if not receipt.has_owners and (told.present or judge.present(values, facts)):
+        return Finding(None, [f"its receipt {place} is missing; it is applied again"])
+    return Finding()
+
+
+def folders(paths: Sequence[str], facts: Facts) -> list[str]:
+    """Return what is wrong with folders on the way to these paths."""
+    return [text for folder, text in facts.folders.items() if any(path.startswith(f"{folder}/") for path in paths)]
+
+
+def files(receipt: Receipt, facts: Facts) -> list[str]:
+    """Return how files differ from a receipt's manifest, which has for each a line of its mode and one of its text."""
+    found = []
+    for line in receipt.manifest:
+        words = line.split(" ", _WORDS_OF_MODE - 1)
+        path = words[-1]
+        is_there = path in facts.checksums
+        if words[1] == "":
+            if is_there and facts.checksums[path] != words[0]:
+                found.append(f"{path} was edited")
+        elif not is_there:
+            found.append(f"{path} is missing")
+        elif facts.modes.get(path) != f"{words[0]} {words[1]}":
+            found.append(f"{path} has mode and owner {facts.modes.get(path)} instead of {words[0]} {words[1]}")
+    return found
+
+
+def unit(name: str, facts: Facts) -> list[str]:
+    """Return what keeps a unit of ours from running as its file says."""
+    shown = facts.units.get(name, {})
+    drop_ins = shown.get("DropInPaths", "").split()
+    own = [path for path in drop_ins if f"/{name}.d/" in path]
+    # Those for all services are the machine's.
+    by_prefix = [path for path in drop_ins if path not in own and "/service.d/" not in path]
+    found = []
+    if by_prefix:
+        found.append(f"{name} is overridden by {' '.join(by_prefix)}")
+    state = shown.get("UnitFileState", "")
+    if state.startswith("masked"):
+        found.append(f"{name} is masked; it gets its file back and is started")
+    elif state != "enabled":
+        found.append(f"{name} is not enabled; it is enabled again")
+    if shown.get("ActiveState", "inactive") in ("inactive", "failed", "deactivating"):
+        found.append(f"{name} is stopped; it is started again")
+    if own:
+        found.append(f"{name} is overridden by {' '.join(own)}; that goes, with its folder")
+    return found
