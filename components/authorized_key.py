@@ -79,6 +79,4 @@ def _places(
     return known, late
 
 
-JUDGE = Judge(
-    lambda _values: ("/etc/ssh/authorized_keys.d/metrics-tunnel", "/etc/ssh/sshd_config.d/10-metrics-tunnel.conf")
-)
+JUDGE = Judge(("/etc/ssh/authorized_keys.d/metrics-tunnel", "/etc/ssh/sshd_config.d/10-metrics-tunnel.conf"))

@@ -49,6 +49,11 @@ class Receipt:
         """Return lines of "mode owner path", and of "checksum  path"."""
         return self.files.get("manifest", "").splitlines()
 
+    @property
+    def paths(self) -> list[str]:
+        """Return the files that the manifest names."""
+        return [path for line in self.manifest if (path := line.partition("  ")[2])]
+
 
 def _forms(owner: str) -> list[tuple[str, str]]:
     """Return an owner, and the name of its file, as it is written today and as releases up to 0.1.0 wrote it."""

@@ -19,8 +19,8 @@ _WORDS_OF_MODE = 3  # in a manifest's line: mode, owner, path
 class Judge:
     """How one kind of part is judged. Each function is pure; drift and notices are sentences for the user."""
 
-    places: Callable[[Values], Sequence[str]] = lambda _values: ()
-    """Gives the paths of root's files that the part writes: the folders on the way to them are judged."""
+    places: Sequence[str] = ()
+    """Files that the part writes and no manifest names: the folders on the way to them are judged, too."""
     present: Callable[[Values, Facts], bool] = lambda _values, _facts: False
     """Says whether the part is there, where its receipt is not."""
     drift: Callable[[Values, Receipt, Facts], Sequence[str]] = lambda _values, _receipt, _facts: ()
@@ -57,7 +57,7 @@ def finding(part: str, owner: str, values: Values, judge: Judge, facts: Facts, t
     place = f"{STORE}/{part}"
     if generation is not None:
         drift = [
-            *folders([f"{place}/owners/x", *judge.places(values)], facts),
+            *folders([f"{place}/owners/x", *receipt.paths, *judge.places], facts),
             *files(receipt, facts),
             *judge.drift(values, receipt, facts),
             *told.drift,

@@ -59,10 +59,6 @@ _KNOWN_HOSTS = "/etc/metrics-tunnel/known_hosts"
 _OF_NOTHING = hashlib.sha256(b"").hexdigest()
 
 
-def _places(values: Values) -> list[str]:
-    return [values["KEY"]]
-
-
 def _present(values: Values, facts: Facts) -> bool:
     return values["KEY"] in facts.modes
 
@@ -80,7 +76,7 @@ def _drift(values: Values, receipt: Receipt, facts: Facts) -> list[str]:
 
 def _notices(values: Values, facts: Facts) -> list[str]:
     """Tell of files in folders that only we make, and that no receipt names."""
-    named = {line.partition("  ")[2] for receipt in facts.receipts.values() for line in receipt.manifest}
+    named = {path for receipt in facts.receipts.values() for path in receipt.paths}
     found = []
     for path in sorted(facts.modes):
         folder, _, name = path.rpartition("/")
@@ -92,4 +88,4 @@ def _notices(values: Values, facts: Facts) -> list[str]:
     return found
 
 
-JUDGE = Judge(_places, _present, _drift, _notices)
+JUDGE = Judge(present=_present, drift=_drift, notices=_notices)

@@ -75,12 +75,8 @@ def scrape_config(
     )
 
 
-def _places(values: Values) -> list[str]:
-    return [f"/etc/metrics-tunnel/targets/{values['STACK']}/{values['HOST']}.json"]
-
-
 def _present(values: Values, facts: Facts) -> bool:
-    return _places(values)[0] in facts.modes
+    return f"/etc/metrics-tunnel/targets/{values['STACK']}/{values['HOST']}.json" in facts.modes
 
 
-JUDGE = Judge(_places, _present)
+JUDGE = Judge(present=_present)

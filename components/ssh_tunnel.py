@@ -126,16 +126,12 @@ def _unit(values: Values) -> str:
     return f"metrics-tunnel-{values['HOST']}.service"
 
 
-def _places(values: Values) -> list[str]:
-    return [f"/etc/systemd/system/{_unit(values)}", f"/etc/metrics-tunnel/known_hosts/{values['HOST']}"]
-
-
 def _present(values: Values, facts: Facts) -> bool:
-    return _places(values)[0] in facts.modes
+    return f"/etc/systemd/system/{_unit(values)}" in facts.modes
 
 
 def _drift(values: Values, _receipt: Receipt, facts: Facts) -> list[str]:
     return unit(_unit(values), facts)
 
 
-JUDGE = Judge(_places, _present, _drift)
+JUDGE = Judge(present=_present, drift=_drift)

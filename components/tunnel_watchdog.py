@@ -49,10 +49,6 @@ _UNIT_FILE = f"/etc/systemd/system/{_UNIT_NAME}"
 _RUNS_AS = "metrics-tunnel-ssh"
 
 
-def _places(_values: Values) -> list[str]:
-    return [_UNIT_FILE]
-
-
 def _present(_values: Values, facts: Facts) -> bool:
     return _UNIT_FILE in facts.modes
 
@@ -67,4 +63,4 @@ def _drift(_values: Values, _receipt: Receipt, facts: Facts) -> list[str]:
     return [*found, *unit(_UNIT_NAME, facts)]
 
 
-JUDGE = Judge(_places, _present, _drift)
+JUDGE = Judge(present=_present, drift=_drift)

@@ -216,7 +216,7 @@ checksum() { sha256sum <"$1"; } # FILE
 # The copy of before is not put back over what somebody else has written since.
 keep_others_edit() { forget_copies; }
 
-# Sets reloaded_before, when Prometheus last read its configuration and took it, as far as it says so now, and START.
+# Sets reloaded_before, when Prometheus last read its configuration and took it, as far as it says so now, and started_at.
 reload() {
   reloaded_before=$(last_reload)
   started_at=$(date +%s)

@@ -505,7 +505,7 @@ def test_where_prometheus_did_not_say_before_when_it_last_read_its_file_the_mome
     says: str, read: str
 ) -> None:
     answer = f"http_get() {{ echo prometheus_config_last_reload_success_timestamp_seconds {says}; }}"
-    script = f"{code('scrape-job')}\nURL=x\n{answer}\nreloaded_before=\nSTART=1000\nreloaded && echo read"
+    script = f"{code('scrape-job')}\nURL=x\n{answer}\nreloaded_before=\nstarted_at=1000\nreloaded && echo read"
     done = subprocess.run(["dash", "-s"], input=script, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == read
 

@@ -52,6 +52,7 @@ files_of_ours() {
 
 # What is below these folders is ours, or is put beside what is not.
 places() {
+  files_of_ours
   echo /etc/systemd/system/x /etc/ssh/authorized_keys.d/x /etc/ssh/sshd_config.d/x
   echo /etc/metrics-tunnel/keys/x /etc/metrics-tunnel/known_hosts/x /etc/metrics-tunnel/targets/*/x
   echo "$STORE"/*/owners/x
