@@ -1,6 +1,7 @@
 """What holds for the script of every part, in every shell: it converges, restores, and fails without a trace."""
 
 import fcntl
+import shutil
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,20 @@ def test_a_part_whose_owners_file_was_cut_short_is_told_and_hides_no_other(held:
     } - {parts()[name].receipt}
     assert machine.apply(parts()[name], "22222222").code == 0
     assert machine.look(parts()[name], "web1") == Finding("22222222")
+
+
+def test_where_the_whole_folder_of_ours_was_deleted_each_part_tells_of_it_and_is_healed(machine: Sandbox) -> None:
+    machine.add_all()
+    for part in parts().values():
+        assert machine.apply(part).code == 0
+    shutil.rmtree(machine / "etc/metrics-tunnel")
+    found = machine.look_around("mon1")
+    drifted = {part for part, finding in found.items() if finding.drift}
+    assert drifted == {parts()[name].receipt for name in ("mon1-keypair", "web1-ssh-tunnel", "web1-scrape-config")}
+    assert "/etc/metrics-tunnel/known_hosts/web1 is missing" in found["ssh-tunnel-web1"].drift
+    for part in parts().values():
+        assert machine.apply(part).code == 0
+    assert not [part for part, finding in machine.look_around("mon1").items() if finding.drift]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -27,10 +27,10 @@ fact() { # KIND
   awk -v kind="$1" '{ print "metrics-tunnel\tfact\t" kind "\t" $0 }'
 }
 
-# Lines of receipts, of all their files or of those below a folder.
+# Lines of receipts, of all their files or of those below a folder. What is gone as it is read was just taken away.
 receipts() { # [FOLDER/]
   cd "$STORE" 2>/dev/null || return 0
-  find . -mindepth 2 -type f -path "./*/${1-}*" -exec awk '{ print substr(FILENAME, 3) "\t" $0 }' {} +
+  find . -mindepth 2 -type f -path "./*/${1-}*" -exec awk '{ print substr(FILENAME, 3) "\t" $0 }' {} + || :
 }
 
 held_files() {
@@ -38,15 +38,16 @@ held_files() {
   find . -mindepth 2 -type f | sed 's/^\.\///'
 }
 
-status_of_files() { files_of_ours | tr '\n' '\0' | xargs -0 stat -c '%a %U %n' 2>/dev/null || :; }
+status_of_files() { files_of_ours | tr '\n' '\0' | xargs -r0 stat -c '%a %U %n' 2>/dev/null || :; }
 
-checksums() { files_of_ours | tr '\n' '\0' | xargs -0 sha256sum 2>/dev/null || :; }
+checksums() { files_of_ours | tr '\n' '\0' | xargs -r0 sha256sum 2>/dev/null || :; }
 
+# Each folder may be missing.
 files_of_ours() {
   {
     cat "$STORE"/*/manifest 2>/dev/null | sed -n 's/^[0-9a-f]\{64\}  //p'
-    find /etc/metrics-tunnel -type f 2>/dev/null
-    find /etc/systemd/system -maxdepth 1 -name 'metrics-tunnel*.service' 2>/dev/null
+    find /etc/metrics-tunnel -type f 2>/dev/null || :
+    find /etc/systemd/system -maxdepth 1 -name 'metrics-tunnel*.service' 2>/dev/null || :
   } | sort -u
 }
 
@@ -63,7 +64,8 @@ units() {
   {
     echo metrics-tunnels-watchdog.service
     find /etc/systemd/system -maxdepth 1 -name 'metrics-tunnel-*.service' 2>/dev/null | sed 's/.*\///'
-    find "$STORE" -maxdepth 1 -name 'ssh-tunnel-*' 2>/dev/null | sed 's/.*\/ssh-tunnel-\(.*\)/metrics-tunnel-\1.service/'
+    find "$STORE" -maxdepth 1 -name 'ssh-tunnel-*' 2>/dev/null |
+      sed 's/.*\/ssh-tunnel-\(.*\)/metrics-tunnel-\1.service/'
   } | sort -u | xargs systemctl show -p Id -p UnitFileState -p ActiveState -p DropInPaths -- 2>/dev/null || :
 }
 
