@@ -6,7 +6,7 @@
 # Values: PORT, METRICS (path), SERVICE (unit, or empty: found by the listener), MANAGE (yes or no), SCRAPE_SECONDS (that
 # one scrape may take).
 # Own:    UNIT (the exporter's), DROPIN (ours for it), COMMAND (the unit's own command line).
-# Uses: core receipt files process http
+# Uses: core receipt files process http metrics-answer.awk
 
 shared() { true; }
 

@@ -2,7 +2,7 @@
 # On a server: the hardened unit that carries a host's scrapes. Proves itself by a real scrape.
 # Values: HOST, HOST_KEY (type and key), UNIT_FILE (text, without the host key and its sandbox), LISTENS (address:port/path ...), SCRAPE_SECONDS
 # (that one scrape may take).
-# Uses: core receipt files process unit http
+# Uses: core receipt files process unit http metrics-answer.awk
 
 paths() {
   unit=metrics-tunnel-$HOST.service

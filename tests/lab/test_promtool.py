@@ -18,19 +18,21 @@ JOB = "metrics-tunnel-a.b"
 TEXTS = {**SERVED, **{name: text for name, (text, _) in REFUSED.items()}, **ASKED}
 # For each file a line of its name and whether it is valid, placed whole, found by promtool, and back to the byte.
 SCRIPT = f"""
-export LC_ALL=C JOB={JOB} BLOCK='- job_name: {JOB}
+export LC_ALL=C JOB={JOB}
+items='- job_name: {JOB}
   scrape_interval: 5s'
 {{functions}}
 fail() {{{{ exit 3; }}}}
-CONFIG=it
+config_file=it
 for file in /root/texts/*; do
   said="${{{{file##*/}}}}"
   promtool check config /dev/stdin <"$file" >/dev/null 2>&1 && said="$said valid"
-  if edited placed <"$file" >/root/placed && promtool check config /dev/stdin </root/placed >/dev/null 2>&1; then
+  if edited placed "$items" <"$file" >/root/placed &&
+    promtool check config /dev/stdin </root/placed >/dev/null 2>&1; then
     said="$said placed"
     edited removed </root/placed | cmp -s - "$file" && said="$said back"
   fi
-  (placed "$file") && said="$said found"
+  (refuse_misplaced "$file" "$items") && said="$said found"
   echo "$said"
 done
 """

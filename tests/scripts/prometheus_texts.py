@@ -1,9 +1,264 @@
-"""Forms that people's prometheus.yml has: those that the job's block goes into, and those that are refused.
+"""Forms that people's prometheus.yml has, for its editor, scripts/lib/prometheus-yml.awk.
 
-Each is valid for promtool, and the first document's jobs are `own`, or `own` and `other`, or none.
+EDITED     given text, and the text with the job's block in it: taken out again, it is the given one to the byte
+TAKEN_OUT  text with blocks of several stacks, or with somebody's lines behind the block, and the text without the block
+SERVED     texts that the block has to go into, and be out of again: more forms than a reader wants to see twice
+REFUSED    texts that are refused, with the beginning of the reason
+ASKED      texts of which only promtool tells that the block would not come into their list
+
+Those of the last three are valid for promtool; the first document's jobs are `own`, or `own` and `other`, or none.
 """
 
 from collections.abc import Mapping
+
+JOB = "metrics-tunnel-a.b"
+
+# What no reader would see, as a line end of Windows or a byte order mark, is escaped.
+_EDITED = {
+    "a list: the block comes first in it, at the indent of its items": (
+        """\
+global: {}
+scrape_configs:  # all
+
+  # first
+  - job_name: own
+# end
+""",
+        """\
+global: {}
+scrape_configs:  # all
+  # BEGIN metrics-tunnel-a.b
+  - job_name: metrics-tunnel-a.b
+    scrape_interval: 5s
+  # END metrics-tunnel-a.b
+
+  # first
+  - job_name: own
+# end
+""",
+    ),
+    "a list at the margin": (
+        """\
+scrape_configs:
+- job_name: own
+alerting: {}
+""",
+        """\
+scrape_configs:
+# BEGIN metrics-tunnel-a.b
+- job_name: metrics-tunnel-a.b
+  scrape_interval: 5s
+# END metrics-tunnel-a.b
+- job_name: own
+alerting: {}
+""",
+    ),
+    "a list without items": (
+        """\
+scrape_configs:
+global: {}
+""",
+        """\
+scrape_configs:
+# BEGIN metrics-tunnel-a.b
+- job_name: metrics-tunnel-a.b
+  scrape_interval: 5s
+# END metrics-tunnel-a.b
+global: {}
+""",
+    ),
+    "no list: the block brings the key": (
+        """\
+global: {}
+""",
+        """\
+global: {}
+# BEGIN metrics-tunnel-a.b
+scrape_configs:
+- job_name: metrics-tunnel-a.b
+  scrape_interval: 5s
+# END metrics-tunnel-a.b
+""",
+    ),
+    "nothing at all": (
+        "",
+        """\
+# BEGIN metrics-tunnel-a.b
+scrape_configs:
+- job_name: metrics-tunnel-a.b
+  scrape_interval: 5s
+# END metrics-tunnel-a.b
+""",
+    ),
+    "no newline at the end: the line gets one, and the mark says so": (
+        "scrape_configs:",
+        """\
+scrape_configs:
+# BEGIN metrics-tunnel-a.b joined
+- job_name: metrics-tunnel-a.b
+  scrape_interval: 5s
+# END metrics-tunnel-a.b
+""",
+    ),
+    "all of it indented, and no list in the first of two documents": (
+        """\
+  global: {}
+---
+scrape_configs:
+""",
+        """\
+  global: {}
+  # BEGIN metrics-tunnel-a.b
+  scrape_configs:
+  - job_name: metrics-tunnel-a.b
+    scrape_interval: 5s
+  # END metrics-tunnel-a.b
+---
+scrape_configs:
+""",
+    ),
+    "a document with its marks": (
+        """\
+%YAML 1.1
+---
+global: {}
+...
+""",
+        """\
+%YAML 1.1
+---
+global: {}
+# BEGIN metrics-tunnel-a.b
+scrape_configs:
+- job_name: metrics-tunnel-a.b
+  scrape_interval: 5s
+# END metrics-tunnel-a.b
+...
+""",
+    ),
+    "a byte order mark and Windows' line ends": (
+        "\ufeffscrape_configs:\r\n  -\r\n    job_name: own\r\n",
+        (
+            "\ufeffscrape_configs:\r\n"
+            "  # BEGIN metrics-tunnel-a.b\n"
+            "  - job_name: metrics-tunnel-a.b\n"
+            "    scrape_interval: 5s\n"
+            "  # END metrics-tunnel-a.b\n"
+            "  -\r\n    job_name: own\r\n"
+        ),
+    ),
+    "a list that begins in the block of another stack": (
+        """\
+global: {}
+# BEGIN metrics-tunnel-z
+scrape_configs:
+- job_name: metrics-tunnel-z
+# END metrics-tunnel-z
+""",
+        """\
+global: {}
+# BEGIN metrics-tunnel-z
+scrape_configs:
+- job_name: metrics-tunnel-z
+# END metrics-tunnel-z
+# BEGIN metrics-tunnel-a.b
+- job_name: metrics-tunnel-a.b
+  scrape_interval: 5s
+# END metrics-tunnel-a.b
+""",
+    ),
+}
+EDITED: Mapping[str, tuple[bytes, bytes]] = {
+    name: (given.encode(), wanted.encode()) for name, (given, wanted) in _EDITED.items()
+}
+
+_TAKEN_OUT = {
+    "the key goes on to the block of another stack": (
+        """\
+global: {}
+# BEGIN metrics-tunnel-a.b
+scrape_configs:
+- job_name: metrics-tunnel-a.b
+# END metrics-tunnel-a.b
+# BEGIN metrics-tunnel-z
+- job_name: metrics-tunnel-z
+# END metrics-tunnel-z
+""",
+        """\
+global: {}
+# BEGIN metrics-tunnel-z
+scrape_configs:
+- job_name: metrics-tunnel-z
+# END metrics-tunnel-z
+""",
+    ),
+    "the key and the missing newline go on to it": (
+        """\
+global: {}
+# BEGIN metrics-tunnel-a.b joined
+scrape_configs:
+- job_name: metrics-tunnel-a.b
+# END metrics-tunnel-a.b
+# BEGIN metrics-tunnel-z
+- job_name: metrics-tunnel-z
+# END metrics-tunnel-z
+""",
+        """\
+global: {}
+# BEGIN metrics-tunnel-z joined
+scrape_configs:
+- job_name: metrics-tunnel-z
+# END metrics-tunnel-z
+""",
+    ),
+    "the key stays for somebody's own job": (
+        """\
+global: {}
+# BEGIN metrics-tunnel-a.b
+scrape_configs:
+- job_name: metrics-tunnel-a.b
+# END metrics-tunnel-a.b
+# mine
+- job_name: mine
+""",
+        """\
+global: {}
+scrape_configs:
+# mine
+- job_name: mine
+""",
+    ),
+    "the key goes where no job is left": (
+        """\
+global: {}
+# BEGIN metrics-tunnel-a.b
+scrape_configs:
+- job_name: metrics-tunnel-a.b
+# END metrics-tunnel-a.b
+rule_files: []
+""",
+        """\
+global: {}
+rule_files: []
+""",
+    ),
+    "the newline stays before what somebody has written behind the block": (
+        """\
+scrape_configs:
+# BEGIN metrics-tunnel-a.b joined
+- job_name: metrics-tunnel-a.b
+# END metrics-tunnel-a.b
+- job_name: mine
+""",
+        """\
+scrape_configs:
+- job_name: mine
+""",
+    ),
+}
+TAKEN_OUT: Mapping[str, tuple[bytes, bytes]] = {
+    name: (given.encode(), wanted.encode()) for name, (given, wanted) in _TAKEN_OUT.items()
+}
 
 _OWN = """\
   - job_name: own

@@ -54,7 +54,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def ask(shell: str, call: str, environment: dict[str, str] | None = None) -> str:
     """Return what a function of the library prints, in a shell with this environment."""
-    text = source("lib/process") + source("lib/http")
+    text = source("lib/process") + source("lib/http") + source("lib/metrics-answer.awk")
     script = f"set -eu\nexport LC_ALL=C\n{text}\n{call} || :\n"
     done = subprocess.run(
         [shutil.which(shell.split(maxsplit=1)[0]) or shell, *shell.split()[1:], "-s"],

@@ -12,6 +12,10 @@ NO_NAME = ["", ".", "..", "../../default/keep", "a/b", "a b", "a;b", "$(id)", "-
 NO_PATH = ["etc/x", "/etc/../x", "/..", "/a//b", "/a/./b", "/a b", "/a;b", "/a*", "/a\nb", "/$(id)"]
 NAMES = ["MACHINE", "PART", "STACK", "HOST", "ID", "COMMENT", "JOB", "LOGIN", "PORT", "WAIT"]
 PATHS = ["CONFIG", "METRICS"]
+# What stands in the text of the scrape job.
+DURATIONS = ["INTERVAL", "TIMEOUT"]
+NO_DURATION = ["", "5 s", "5s\n  honor_labels: true", "5s # x", "-5s", "5.5s", "5S", "{}", "é"]
+NO_NUMBER = ["", "5s", "1e3", "-5", "0x5", "5\n6", "5 ", "$(id)"]
 TUNNEL = "web1-ssh-tunnel"
 
 
@@ -67,6 +71,25 @@ def test_a_name_or_path_that_is_not_plain_is_refused_and_nothing_is_touched(read
             done = refused(ready, tunnel.stdin, verb, owner, *more)
             assert done.err.startswith("metrics-tunnel: the command line is no plain name; ")
     assert ready.apply(tunnel).code == 0, "as it is it would be refused too"
+
+
+@in_each_shell
+@pytest.mark.parametrize("name", DURATIONS)
+def test_a_duration_that_is_none_never_comes_into_the_job(name: str, ready: Sandbox) -> None:
+    job = parts()["mon1-scrape-job"]
+    for value in NO_DURATION:
+        done = refused(ready, changed(job, name, value), "apply", job.owner, "0a1b2c3d")
+        assert done.err == f"metrics-tunnel: {name} is no duration; use digits and letters, such as 15s\n", value
+    assert ready.apply(job).code == 0, "as it is it would be refused too"
+
+
+@in_each_shell
+def test_a_limit_that_is_no_number_never_comes_into_the_job(ready: Sandbox) -> None:
+    job = parts()["mon1-scrape-job"]
+    for value in NO_NUMBER:
+        done = refused(ready, changed(job, "SAMPLE_LIMIT", value), "apply", job.owner, "0a1b2c3d")
+        assert done.err == "metrics-tunnel: SAMPLE_LIMIT is no number; use digits\n", value
+    assert ready.apply(job).code == 0, "as it is it would be refused too"
 
 
 @pytest.mark.parametrize("name", list(parts()))

@@ -9,15 +9,13 @@ import pytest
 import yaml
 
 from components.payload import code
-from tests.scripts.prometheus_texts import ASKED, REFUSED, SERVED
-from tests.scripts.sandbox import SHELLS
+from tests.scripts.prometheus_texts import ASKED, EDITED, JOB, REFUSED, SERVED, TAKEN_OUT
+from tests.scripts.sandbox import AWKS, SHELLS
 
-AWKS = [awk for awk in ("mawk", "gawk", "busybox") if shutil.which(awk)]
-JOB = "metrics-tunnel-a.b"
-BLOCK = f"""\
+ITEMS = f"""\
 - job_name: {JOB}
   scrape_interval: 5s"""
-EDITOR = code("scrape-job") + '\nedited "$1"\n'
+EDITOR = code("scrape-job") + '\nedited "$@"\n'
 
 
 class Editor:
@@ -26,16 +24,16 @@ class Editor:
     def __init__(self, awk: str, folder: Path) -> None:
         (folder / "awk").symlink_to(shutil.which(awk) or awk)
         self.shell = SHELLS[AWKS.index(awk)].split()
-        self.environment = {"PATH": f"{folder}:{os.environ['PATH']}", "LC_ALL": "C", "BLOCK": BLOCK}
+        self.environment = {"PATH": f"{folder}:{os.environ['PATH']}", "LC_ALL": "C"}
 
     def run(self, action: str, text: bytes, job: str = JOB) -> tuple[int, bytes]:
         """Return the code and what is printed."""
         done = subprocess.run(
-            [*self.shell, "-c", EDITOR, "-", action],
+            [*self.shell, "-c", EDITOR, "-", action, ITEMS.replace(JOB, job)],
             input=text,
             capture_output=True,
             check=False,
-            env={**self.environment, "JOB": job, "BLOCK": BLOCK.replace(JOB, job)},
+            env={**self.environment, "JOB": job},
         )
         assert done.stderr == b""
         return done.returncode, done.stdout
@@ -59,53 +57,17 @@ def jobs(text: bytes) -> list[str]:
     return [job["job_name"] for job in first.get("scrape_configs") or []]
 
 
-WANTED = {
-    "plain": (
-        "global: {}\nscrape_configs:  # all\n\n  # first\n  - job_name: own\n# end\n",
-        """\
-global: {}
-scrape_configs:  # all
-  # BEGIN metrics-tunnel-a.b
-  - job_name: metrics-tunnel-a.b
-    scrape_interval: 5s
-  # END metrics-tunnel-a.b
-
-  # first
-  - job_name: own
-# end
-""",
-    ),
-    "no list, in the first of two documents": (
-        "  global: {}\n---\nscrape_configs:\n",
-        """\
-  global: {}
-  # BEGIN metrics-tunnel-a.b
-  scrape_configs:
-  - job_name: metrics-tunnel-a.b
-    scrape_interval: 5s
-  # END metrics-tunnel-a.b
----
-scrape_configs:
-""",
-    ),
-    "no final newline": (
-        "scrape_configs:",
-        """\
-scrape_configs:
-# BEGIN metrics-tunnel-a.b joined
-- job_name: metrics-tunnel-a.b
-  scrape_interval: 5s
-# END metrics-tunnel-a.b
-""",
-    ),
-}
+@pytest.mark.parametrize("name", EDITED)
+def test_the_block_goes_into_a_text_and_out_again_to_the_byte(name: str, editor: Editor) -> None:
+    given, wanted = EDITED[name]
+    assert editor.edited("placed", given) == wanted
+    assert editor.edited("removed", wanted) == given
 
 
-@pytest.mark.parametrize("name", WANTED)
-def test_the_whole_text_with_the_block_in_it(name: str, editor: Editor) -> None:
-    given, wanted = WANTED[name]
-    assert editor.edited("placed", given.encode()).decode() == wanted
-    assert editor.edited("removed", wanted.encode()).decode() == given
+@pytest.mark.parametrize("name", TAKEN_OUT)
+def test_what_the_block_holds_for_others_goes_on_to_them(name: str, editor: Editor) -> None:
+    given, wanted = TAKEN_OUT[name]
+    assert editor.edited("removed", given) == wanted
 
 
 @pytest.mark.parametrize("name", SERVED)

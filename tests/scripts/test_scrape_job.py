@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from components.drift import Finding
 from components.payload import code, started
 from tests.mocked import deploy, fleet
 from tests.scripts.prometheus_texts import ASKED, REFUSED
-from tests.scripts.sandbox import PROMETHEUS, Sandbox, deployed, in_each_shell, parts
+from tests.scripts.sandbox import AWKS, PROMETHEUS, Sandbox, deployed, in_each_shell, parts
 
 CONFIG = "etc/prometheus/prometheus.yml"
 JOB = parts()["mon1-scrape-job"]
@@ -505,9 +506,39 @@ def test_where_prometheus_did_not_say_before_when_it_last_read_its_file_the_mome
     says: str, read: str
 ) -> None:
     answer = f"http_get() {{ echo prometheus_config_last_reload_success_timestamp_seconds {says}; }}"
-    script = f"{code('scrape-job')}\nURL=x\n{answer}\nreloaded_before=\nstarted_at=1000\nreloaded && echo read"
+    script = f"{code('scrape-job')}\napi_url=x\n{answer}\nreloaded_before=\nstarted_at=1000\nreloaded && echo read"
     done = subprocess.run(["dash", "-s"], input=script, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == read
+
+
+RUNNING = {
+    "the first of two": (
+        "global:\\nscrape_configs:\\n- job_name: j\\n  params:\\n    a: b\\n- job_name: other\\n  x: y\\n",
+        "- job_name: j\n  params:\n    a: b\n",
+    ),
+    "the last one, another section behind it": (
+        "scrape_configs:\\n- job_name: jj\\n- job_name: j\\n  x: y\\nalerting: {}\\n",
+        "- job_name: j\n  x: y\n",
+    ),
+    "others alone": ("scrape_configs:\\n- job_name: jj\\n  x: j\\n- job_name: j.\\n", ""),
+    "no jobs": ("global:\\n  scrape_interval: 15s\\n", ""),
+}
+
+
+@pytest.mark.parametrize("awk", AWKS)
+@pytest.mark.parametrize("name", RUNNING)
+def test_our_job_is_found_in_what_prometheus_says_of_its_configuration(name: str, awk: str, tmp_path: Path) -> None:
+    given, wanted = RUNNING[name]
+    (tmp_path / "awk").symlink_to(shutil.which(awk) or awk)
+    done = subprocess.run(
+        ["dash", "-c", f"{code('scrape-job')}\nJOB=j\njob_in_answer"],
+        input=f'{{"status":"success","data":{{"yaml":"{given}"}}}}',
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "LC_ALL": "C"},
+    )
+    assert (done.stdout, done.stderr) == (wanted, "")
 
 
 @pytest.mark.parametrize("moment", ["before our change", "while Prometheus loads"])

@@ -15,6 +15,7 @@ import asyncssh
 import yaml
 
 from components import rules
+from components.payload import assignments, source
 from components.tunnel_watchdog import UNIT
 from tests.mocked import Deployment, Resource, public_key
 
@@ -92,6 +93,14 @@ def _printed(shell: str, script: str) -> str:
     return done.stdout.decode()
 
 
+def _job_text(values: Mapping[str, str]) -> str:
+    """Return the job that the script makes of its values."""
+    script = f"{assignments(values)}{source('scrape-job')}\njob_text\n"
+    done = subprocess.run(["dash", "-eus"], input=script, capture_output=True, check=True, text=True)
+    assert done.stderr == ""
+    return done.stdout
+
+
 class _Part:
     """A part as the settings have it: a method for each kind asserts what its values are."""
 
@@ -149,7 +158,7 @@ class _Part:
 
     def scrape_job(self, values: Mapping[str, str]) -> None:
         interval = self.scrape.get("interval", "5s")
-        (job,) = yaml.safe_load(values["BLOCK"])
+        (job,) = yaml.safe_load(_job_text(values))
         timeout = self.scrape.get("timeout") or min(interval, "10s", key=rules.milliseconds)
         assert job == {
             "job_name": "metrics-tunnel-test",

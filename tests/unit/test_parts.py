@@ -31,21 +31,6 @@ ExecStart=/usr/bin/ssh -NTF none -oIdentitiesOnly=yes -oIdentityFile=${CREDENTIA
 -oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=2 -p 2222 \
 -L 127.77.0.1:19100:127.0.0.1:9100 -L 127.77.0.1:19187:127.0.0.1:9187 -- metrics-tunnel@web1.example.org
 LoadCredential=key:/etc/metrics-tunnel/keys/metrics-tunnel-prod-mon1-1"""
-BLOCK = """\
-- job_name: metrics-tunnel-prod
-  scrape_interval: 15s
-  scrape_timeout: 10s
-  honor_labels: false
-  honor_timestamps: false
-  follow_redirects: false
-  fallback_scrape_protocol: PrometheusText0.0.4
-  sample_limit: 15000
-  body_size_limit: 32MB
-  label_limit: 64
-  label_value_length_limit: 4096
-  file_sd_configs:
-    - files: [/etc/metrics-tunnel/targets/prod/*.json]
-      refresh_interval: 10s"""
 
 
 def test_a_key_is_named_by_stack_server_and_rotation() -> None:
@@ -89,10 +74,12 @@ def test_an_address_that_another_resource_gives_is_checked_before_it_stands_in_a
         ssh_tunnel.desired("prod", "web1", address, 22, KEY, "k", [])
 
 
-def test_a_job_reads_the_stacks_own_folder_and_bounds_what_a_target_may_say() -> None:
+def test_a_job_is_named_by_its_stack_and_bounds_what_a_target_may_bring() -> None:
     assert scrape_job.desired("prod", "15s", "10s") == {
         "JOB": "metrics-tunnel-prod",
-        "BLOCK": BLOCK,
+        "INTERVAL": "15s",
+        "TIMEOUT": "10s",
+        "SAMPLE_LIMIT": "15000",
     }
 
 

@@ -131,6 +131,9 @@ out_of_place() { # the command line's words
   plain_name LOGIN "${LOGIN-none}"
   plain_name PORT "${PORT-0}"
   plain_name WAIT "${WAIT-0}"
+  plain_duration INTERVAL "${INTERVAL-1s}"
+  plain_duration TIMEOUT "${TIMEOUT-1s}"
+  plain_number SAMPLE_LIMIT "${SAMPLE_LIMIT-1}"
   plain_path CONFIG "${CONFIG:-/}"
   plain_path METRICS "${METRICS:-/}"
   case ${SERVICE-} in -* | *[!A-Za-z0-9@._-]*) echo "SERVICE is no plain name; use letters, digits, . _ @ and -" ;; esac
@@ -141,6 +144,14 @@ out_of_place() { # the command line's words
 
 plain_name() { # WHAT VALUE
   case $2 in '' | . | .. | -* | *[!A-Za-z0-9._-]*) echo "$1 is no plain name; use letters, digits, . _ and -" ;; esac
+}
+
+plain_duration() { # WHAT VALUE
+  case $2 in '' | *[!0-9a-z]*) echo "$1 is no duration; use digits and letters, such as 15s" ;; esac
+}
+
+plain_number() { # WHAT VALUE
+  case $2 in '' | *[!0-9]*) echo "$1 is no number; use digits" ;; esac
 }
 
 plain_path() { # WHAT VALUE

@@ -1,25 +1,25 @@
 #!/bin/sh
 # What a look tells of the part scrape-job, behind its script.
 
-present() { (find_prometheus) 2>/dev/null && find_prometheus && [ -n "$(block)" ]; }
+present() { (find_prometheus) 2>/dev/null && find_prometheus && [ -n "$(block_in "$config_file")" ]; }
 
 has_a_mark_or_the_job() {
-  grep -Eqs "^[[:space:]]*(# (BEGIN|END)|-?[[:space:]]*job_name:) $JOB([[:space:]]|$)" "$CONFIG"
+  grep -Eqs "^[[:space:]]*(# (BEGIN|END)|-?[[:space:]]*job_name:) $JOB([[:space:]]|$)" "$config_file"
 }
 
 # A Prometheus that does not answer is health; what stands in its file is told all the same.
 check() {
-  CONFIG=$(kept config)
-  block_now=$(block 2>/dev/null || :)
+  config_file=$(kept config)
+  block_now=$(block_in "$config_file" 2>/dev/null || :)
   if [ -z "$block_now" ] && has_a_mark_or_the_job; then
-    echo "the marks around the job in $CONFIG are damaged"
+    echo "the marks around the job in $config_file are damaged"
   elif [ -z "$block_now" ]; then
-    echo "the job's block is missing from $CONFIG"
-  elif [ "$(echo "$block_now" | items)" != "$(kept block | items)" ]; then
-    echo "the job's block in $CONFIG was edited"
+    echo "the job's block is missing from $config_file"
+  elif [ "$(echo "$block_now" | without_inherited)" != "$(kept block | without_inherited)" ]; then
+    echo "the job's block in $config_file was edited"
   fi
   configuration=$(http_get "$(kept url)/api/v1/status/config")
-  [ -z "$configuration" ] || [ "$(printf '%s\n' "$configuration" | job_in)" = "$(kept running)" ] ||
+  [ -z "$configuration" ] || [ "$(printf '%s\n' "$configuration" | job_in_answer)" = "$(kept running)" ] ||
     echo "Prometheus runs without the job $JOB as it was loaded"
 }
 
