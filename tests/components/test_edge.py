@@ -295,7 +295,7 @@ def test_numbers_of_other_languages_and_what_is_none_are_taken() -> None:
     done = deploy(fleet({"mon1": {"rotation": 2.0, "sample_limit": 7.0}}, {"web1": given}))
     assert done.resources["web1-exporter-node"].inputs["connection"]["port"] == 2222
     assert "PORT=9100\n" in done.resources["web1-exporter-node"].inputs["stdin"]
-    assert "sample_limit: 7\n" in done.resources["mon1-scrape-job"].inputs["stdin"]
+    assert "SAMPLE_LIMIT=7\n" in done.resources["mon1-scrape-job"].inputs["stdin"]
 
 
 def test_a_value_arrives_in_its_plain_form() -> None:
@@ -310,7 +310,7 @@ def test_a_value_arrives_in_its_plain_form() -> None:
 @pytest.mark.parametrize(("interval", "timeout"), [(None, "5s"), ("1s", "1s"), ("15s", "10s"), ("1m", "10s")])
 def test_a_time_out_that_is_left_out_fits_the_interval(interval: str | None, timeout: str) -> None:
     done = deploy(fleet({"mon1": {"scrape_interval": interval}}, {}))
-    assert f"scrape_timeout: {timeout}\n" in done.resources["mon1-scrape-job"].inputs["stdin"]
+    assert f"TIMEOUT={timeout}\n" in done.resources["mon1-scrape-job"].inputs["stdin"]
 
 
 @dataclass(frozen=True)
