@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from components.payload import code
+from components.payload import LAST_LINE, code
 from lab import base, layouts, picture
 from lab.hosts import Lab
+from lab.pack import bare
 from lab.picture import Picture
 from lab.project import ROOT, Project, settings
 from tests.scripts.sandbox import unpacked
@@ -67,7 +68,7 @@ def life(lab: Lab, project: Project, before: dict[str, Picture], more: dict[str,
         project.up()
         assert lab.hosts["mon1"].scraped("web1") == "1"
         assert project.plan().code == 0
-        assert sent(project) == code("exporter")
+        assert sent(project) == bare(code("exporter"))
         project.destroy()
     finally:
         for name in more or {}:
@@ -124,7 +125,8 @@ def test_a_sudo_password_goes_where_sudo_asks_for_it_and_all_else_can_be_read_be
         for name in parts.keys() - hidden:
             assigned = parts[name].removeprefix("# metrics-tunnel\n").partition("code=$(")[0]
             assert assigned in texts[name]
-            assert unpacked(parts[name]).rstrip() in texts[name]
+            _, _, whole = texts[name].split("\n\n", 2)
+            assert bare(whole.removesuffix(LAST_LINE)) == unpacked(parts[name])
         project.destroy()
     finally:
         project.environment.pop("METRICS_TUNNEL_SHOW", None)
