@@ -48,8 +48,7 @@ def source(name: str) -> str:
 
 def libraries(script: str) -> list[str]:
     """Return the libraries that a part's script names in its head, in the order in which they go before it."""
-    named = _USES.search(source(script))
-    return [f"lib/{name}" for name in named[1].split()] if named else []
+    return [f"lib/{name}" for names in _USES.findall(source(script)) for name in names.split()]
 
 
 @cache

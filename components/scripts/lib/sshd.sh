@@ -1,110 +1,163 @@
 #!/bin/sh
 # sshd: what it runs as, and what its settings are for a user.
+# An origin is where a login comes from, as ADDRESS,HOST.
 
-# sshd's settings for LOGIN from an origin. A Match of any kind wants all that is given here.
-effective() { # ADDRESS,HOST [SSHD'S OPTION ...]
+# --- The sshd that runs.
+
+refuse_invalid_settings() {
+  complaint=$(sshd -t 2>&1) || fail "sshd's configuration is invalid, mend it: $complaint"
+}
+
+# Prints the unit that sshd runs in.
+sshd_unit() {
+  for service in ssh.service sshd.service; do
+    if systemctl is-active -q "$service"; then
+      echo "$service"
+      return 0
+    fi
+  done
+  process=$(ss -Hltnp | sed -n 's/.*"sshd",pid=\([0-9]*\).*/\1/p' | head -n 1)
+  if [ -n "$process" ]; then
+    unit_of "$process"
+  fi
+}
+
+# Prints the command line of the sshd that listens, as it shows it.
+running_sshd() {
+  tr '\0' ' ' 2>/dev/null <"/proc/$(shows "$(sshd_unit)" MainPID)/cmdline" || :
+}
+
+# Prints the settings that the running sshd was given on its command line, a line each. They count
+# before those of its files. What sshd shows has " [listener] 0 of 10-100 startups" at its end.
+command_line_options() {
+  running_sshd | sed 's/ -o */\n-o/g' | sed -n '
+    s/ -.*//
+    s/ \[listener\].*//
+    s/^-o//p'
+}
+
+# --- Its settings.
+
+# Prints sshd's settings for LOGIN from an origin. Where there is a Match of any kind, sshd wants to
+# know all that is given here.
+settings_for() { # ORIGIN [SSHD'S OPTION ...]
   from="addr=${1%,*},host=${1#*,}"
+  to="laddr=${HERE:-127.0.0.1},lport=${SSH_PORT:-22}"
   shift
   while IFS= read -r option; do
     [ -z "$option" ] || set -- "$@" -o "$option"
   done <<OPTIONS
 $(command_line_options)
 OPTIONS
-  sshd -T -C "user=$LOGIN,$from,laddr=${HERE:-127.0.0.1},lport=${SSH_PORT:-22},rdomain=" "$@"
+  sshd -T -C "user=$LOGIN,$from,$to,rdomain=" "$@"
 }
 
-# The unit that sshd runs in.
-sshd_unit() {
-  for service in ssh.service sshd.service; do
-    if systemctl is-active -q $service; then
-      echo $service
-      return
-    fi
-  done
-  process=$(ss -Hltnp | sed -n 's/.*"sshd",pid=\([0-9]*\).*/\1/p' | head -n 1)
-  [ -z "$process" ] || unit_of $process
-}
-
-# The settings that the running sshd was given on its command line, which count before those of its files.
-command_line_options() {
-  running_sshd | sed 's/ -o */\
--o/g' | sed -n 's/ -.*//; s/ \[listener\].*//; s/^-o//p'
-}
-
-# The command line of the sshd that listens, as it shows it.
-running_sshd() { tr '\0' ' ' 2>/dev/null </proc/$(shows "$(sshd_unit)" MainPID)/cmdline || :; }
-
-# Reads addresses; prints with each the host that a Match sees: its name where sshd looks names up, else the address.
+# Reads addresses; prints each once as an origin. A Match sees the host's name where sshd looks
+# names up, else the address.
 origins() {
   looks_up=$(sshd -T 2>/dev/null | grep -x 'usedns yes' || :)
   awk '!seen[$0]++' | while read -r address; do
     host=
     if [ -n "$looks_up" ]; then
-      host=$(getent hosts $address | awk '{ print $2; exit }')
+      host=$(getent hosts "$address" | awk '{ print $2; exit }')
     fi
-    echo $address,${host:-$address}
+    echo "$address,${host:-$address}"
   done
 }
 
-# Reads sshd's settings for LOGIN; prints the lists in them that do not let LOGIN in. What a pattern says of addresses
-# beyond a plain match is passed over where it lets in, and taken for nothing where it keeps out.
-keeps_out() { # ADDRESS
-  groups=$(id -Gn $LOGIN 2>/dev/null || :)
-  : "${groups:=$LOGIN}"
-  while read -r keyword pattern; do
-    case $keyword in
-    allowusers | denyusers) names=$LOGIN ;;
-    allowgroups | denygroups) names=$groups ;;
+# --- Who is let in by them.
+
+# Says which lists in sshd's settings keep LOGIN out, and how to let it in.
+say_lists_that_keep_out() { # ADDRESS SETTINGS
+  printf '%s\n' "$2" | lists_that_keep_out "$1" | while read -r list; do
+    echo "sshd keeps user $LOGIN out $(how_to_let_in "$list")"
+  done
+}
+
+# Reads sshd's settings; prints the lists in them that do not let LOGIN in. What a pattern says of
+# addresses beyond a plain match is passed over where it lets in, and taken for nothing where it
+# keeps out: what may work is not refused.
+lists_that_keep_out() { # ADDRESS
+  groups=$(id -Gn "$LOGIN" 2>/dev/null || :)
+  while read -r list pattern; do
+    case $list in
+    allowusers) names=$LOGIN ;;
+    denyusers)
+      names=$LOGIN
+      case $pattern in
+      *@*) is_like "$1" "${pattern#*@}" || continue ;;
+      esac
+      ;;
+    # A user that is not made yet will have a group of its own name.
+    allowgroups | denygroups) names=${groups:-$LOGIN} ;;
     *) continue ;;
     esac
-    case $keyword,$pattern in
-    denyusers,*@*) is_like $1 "${pattern#*@}" || continue ;;
-    esac
-    matches=no
-    for name in $names; do
-      ! is_like $name "${pattern%@*}" || matches=yes
-    done
-    echo $keyword $matches
+    if any_is_like "$names" "${pattern%@*}"; then
+      echo "$list has-it"
+    else
+      echo "$list has-others"
+    fi
   done | awk '
-    { listed[$1] }
-    $2 == "yes" { matched[$1] }
-    END { for (list in listed) if ((list ~ /^deny/) == (list in matched)) print list }'
+    { is_set[$1] }
+    $2 == "has-it" { has_it[$1] }
+    END { for (list in is_set) if ((list ~ /^deny/) == (list in has_it)) print list }'
+}
+
+any_is_like() { # NAMES PATTERN
+  for name in $1; do
+    if is_like "$name" "$2"; then
+      return
+    fi
+  done
+  false
 }
 
 is_like() { # TEXT PATTERN
-  # shellcheck disable=SC2254
-  case $1 in $2) ;; *) false ;; esac
-}
-
-# Says how to let LOGIN in.
-let_in() { # LIST
-  file=$(grep -il "^[[:space:]]*$1[[:space:]=]" /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*.conf 2>/dev/null | head -n 1)
+  # shellcheck disable=SC2254 # the pattern is one
   case $1 in
-  allowusers) echo "by AllowUsers; add the line 'AllowUsers $LOGIN' to ${file:-its file}" ;;
-  allowgroups) echo "by AllowGroups; add the line 'AllowGroups $(id -gn $LOGIN 2>/dev/null || echo $LOGIN)' to ${file:-its file}" ;;
-  denyusers) echo "by DenyUsers; take what means it out of DenyUsers in ${file:-its file}" ;;
-  denygroups) echo "by DenyGroups; take its groups out of DenyGroups in ${file:-its file}" ;;
+  $2) ;;
+  *) false ;;
   esac
 }
 
-# Reads sshd's settings; is a key of this type let in? An RSA key signs by other names than its own. What an sshd does not
-# tell is taken for let in.
+how_to_let_in() { # LIST
+  file=$(grep -il "^[[:space:]]*$1[[:space:]=]" /etc/ssh/sshd_config \
+    /etc/ssh/sshd_config.d/*.conf 2>/dev/null | head -n 1)
+  file=${file:-its file}
+  group=$(id -gn "$LOGIN" 2>/dev/null || echo "$LOGIN")
+  case $1 in
+  allowusers) echo "by AllowUsers; add the line 'AllowUsers $LOGIN' to $file" ;;
+  allowgroups) echo "by AllowGroups; add the line 'AllowGroups $group' to $file" ;;
+  denyusers) echo "by DenyUsers; take what means it out of DenyUsers in $file" ;;
+  denygroups) echo "by DenyGroups; take its groups out of DenyGroups in $file" ;;
+  esac
+}
+
+# Says that sshd takes no key of that type, where its settings are so.
+say_type_that_is_not_taken() { # TYPE, empty where nobody knows it, SETTINGS
+  if [ -n "$1" ] && ! printf '%s\n' "$2" | takes_type "$1"; then
+    echo "sshd takes no $1 keys; add $1 to PubkeyAcceptedAlgorithms there," \
+      "or set tunnelPrivateKey to a key of a type that it takes"
+  fi
+}
+
+# Reads sshd's settings; is a key of this type let in? An RSA key signs by other names than its own.
+# What an sshd does not tell is taken for let in.
 takes_type() { # TYPE
   case $1 in
-  ssh-rsa) signs='rsa-sha2-512 rsa-sha2-256' ;;
-  *) signs=$1 ;;
+  ssh-rsa) signs_by='rsa-sha2-512 rsa-sha2-256' ;;
+  *) signs_by=$1 ;;
   esac
-  while read -r keyword list; do
-    case $keyword in pubkeyaccepted*) ;; *) continue ;; esac
-    for name in $signs; do
-      case ,$list, in *",$name,"*) return ;; esac
+  while read -r keyword accepted; do
+    case $keyword in
+    pubkeyaccepted*) ;;
+    *) continue ;;
+    esac
+    for name in $signs_by; do
+      case ,$accepted, in
+      *",$name,"*) return ;;
+      esac
     done
     return 1
   done
 }
-
-no_such_keys() { # TYPE
-  echo "sshd takes no $1 keys; add $1 to PubkeyAcceptedAlgorithms there, or set tunnelPrivateKey to a key of a type that it takes"
-}
-
-sshd_is_valid() { complaint=$(sshd -t 2>&1) || fail "sshd's configuration is invalid, mend it: $complaint"; }

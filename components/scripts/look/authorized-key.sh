@@ -3,30 +3,32 @@
 
 present() {
   paths
-  grep -qs " $ID\$" $KEYS
+  grep -qs " $ID\$" "$KEYS_FILE"
 }
 
 check() {
   paths
-  LINE=$(kept line)
-  { cat $KEYS 2>/dev/null || :; } | line_drift $KEYS
-  for file in $KEYS $CONF; do
-    [ ! -f $file ] || [ "$(stat -c '%a %U' $file)" = '644 root' ] ||
-      echo "$file has mode and owner $(stat -c '%a %U' $file) instead of 644 root"
+  line_before=$(kept line)
+  lines_there | line_drift "$line_before" "$KEYS_FILE"
+  for file in "$KEYS_FILE" "$DROPIN_FILE"; do
+    [ ! -f "$file" ] || [ "$(stat -c '%a %U' "$file")" = '644 root' ] ||
+      echo "$file has mode and owner $(stat -c '%a %U' "$file") instead of 644 root"
   done
-  user_drift
+  tunnel_user_drift
   if ! complaint=$(sshd -t 2>&1); then
     echo "sshd's configuration is invalid, mend it: $complaint"
     return
   fi
   shut_out
-  wanted=$(dropin)
-  dropin_drift
-  [ ! -e $TO_READ ] || echo "sshd has not read $CONF yet, as where a run was killed; it is told to"
+  wanted=$(dropin_for "$line_before")
+  dropin_drift "$wanted"
+  [ ! -e "$UNREAD_MARK" ] ||
+    echo "sshd has not read $DROPIN_FILE yet, as where a run was killed; it is told to"
   # What was edited is told already.
-  untouched=$(printf '%s\n' "$wanted" | grep -sxFf $CONF || :)
+  untouched=$(printf '%s\n' "$wanted" | grep -sxFf "$DROPIN_FILE" || :)
   for origin in $(key_origins); do
-    found=$(effective $origin | problems $origin "$untouched")
+    found=$(settings_for "$origin" |
+      problems "$origin" "$untouched" "$(key_type "$line_before")")
     if [ -n "$found" ]; then
       printf '%s\n' "$found"
       return
@@ -37,12 +39,10 @@ check() {
 # What stands in our key file and is not ours. One part of those that share it tells.
 notices() {
   paths
-  [ "$(receipts | head -n 1)" = $RECEIPT ] || return 0
+  [ "$(receipts | head -n 1)" = "$RECEIPT" ] || return 0
   # Our own key in a line that is not ours is drift.
-  key=$(kept line)
-  key=${key% *}
-  grep -sv -e '^[[:space:]]*#' -e '^[[:space:]]*$' -e '^restrict,.* metrics-tunnel-[^ ]*$' $KEYS |
-    grep -vF -- "${key##* }" | while IFS= read -r line; do
-    echo "$KEYS has a line that is not ours, of '$(printf %s "${line##* }" | tr -cd '[:print:]' | cut -c 1-60)': it is left alone, and keeps file, user and drop-in there; take it out if nobody needs it"
+  grep -sv -e '^[[:space:]]*#' -e '^[[:space:]]*$' -e '^restrict,.* metrics-tunnel-[^ ]*$' "$KEYS_FILE" |
+    grep -vF -- "$(key_in "$(kept line)")" | while IFS= read -r line; do
+    echo "$KEYS_FILE has a line that is not ours, of '$(printf %s "${line##* }" | tr -cd '[:print:]' | cut -c 1-60)': it is left alone, and keeps file, user and drop-in there; take it out if nobody needs it"
   done
 }

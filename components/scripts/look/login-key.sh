@@ -9,10 +9,10 @@ present() {
 
 check() {
   paths
-  LINE=$(kept line)
-  what_keeps_out
+  line_before=$(kept line)
+  what_keeps_out "$line_before"
   if [ -d "$home" ]; then
     read_keys
-    printf %s "${content%x}" | line_drift "$keys_file"
+    printf %s "${content%x}" | line_drift "$line_before" "$keys_file"
   fi
 }

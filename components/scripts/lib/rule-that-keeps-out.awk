@@ -1,0 +1,65 @@
+# Finds the access rule that keeps a user out, or a service closed.
+#
+# Reads
+#   rules as pam_access has them, "SIGN : NAMES : ORIGINS", where + lets in and - keeps out. The
+#   first rule that fits counts.
+#
+# Prints that rule where it keeps out; nothing where it lets in, or where none fits.
+#
+# Needs (-v)
+#   name       of the user, or of the service
+#   addresses  where the logins come from, with blanks between; empty where nobody knows that
+#
+# What may work is not refused: only plain addresses can be compared. A network or a host's name
+# counts as met where a rule lets in or makes an exception, and as not met where it keeps out.
+
+BEGIN { addresses = " " addresses " " }
+
+/^[ \t]*(#|$)/ { next }
+
+{
+  sign = before_colon($0)
+  gsub(/[ \t]/, "", sign)
+  names = before_colon(behind_colon($0))
+  origins = behind_colon(behind_colon($0))
+  if (list_fits(names, "name", sign) && list_fits(origins, "origin", sign)) {
+    if (sign == "-") print
+    exit
+  }
+}
+
+# An origin may have colons of its own.
+function before_colon(text) { return substr(text, 1, index(text, ":") - 1) }
+function behind_colon(text) { return substr(text, index(text, ":") + 1) }
+
+# Whether a word of the list fits, and none behind EXCEPT.
+function list_fits(list, kind, sign,   words, count, i, fits) {
+  count = split(list, words, /[ ,\t]+/)
+  for (i = 1; i <= count; i++) {
+    if (words[i] == "EXCEPT") {
+      if (!fits) return 0
+      sub(/^.*[ ,\t]EXCEPT[ ,\t]/, "", list)
+      return !list_fits(list, kind, "+")
+    }
+    if (words[i] != "" && word_fits(words[i], kind, sign)) fits = 1
+  }
+  return fits
+}
+
+function word_fits(word, kind, sign) {
+  return kind == "name" ? is_name(word) : is_origin(word, sign)
+}
+
+# A group has its name in parentheses: the tunnel user is in a group of its own name.
+function is_name(word) { return word == "ALL" || word == name || word == "(" name ")" }
+
+function is_origin(word, sign,   is_met) {
+  if (word == "ALL") return 1
+  if (word == "LOCAL") return 0
+  # One that ends in a dot is the beginning of addresses.
+  is_met = index(addresses, " " word (word ~ /\.$/ ? "" : " ")) > 0
+  if (addresses_are_plain() && word ~ /^[0-9.]+$/) return is_met
+  return sign == "+" || is_met
+}
+
+function addresses_are_plain() { return addresses ~ /[0-9]/ && addresses !~ /[^0-9. ]/ }
