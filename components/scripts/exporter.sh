@@ -1,238 +1,336 @@
 #!/bin/sh
-# On a host: an exporter on loopback alone, by a drop-in that puts loopback into the listen flags of its unit's own command.
-# Stacks that close the same port share the drop-in; the last to leave gives the exporter back. With MANAGE=no nothing is
-# changed: whoever runs the exporter has bound it to loopback, and that is looked at.
+# On a host: an exporter on loopback alone, by a drop-in that puts loopback into the listen flags of
+# its unit's own command. Stacks that close the same port share the drop-in; the last to leave gives
+# the exporter back. With MANAGE=no nothing is changed: whoever runs the exporter has bound it to
+# loopback, and that is looked at.
 #
-# Values: PORT, METRICS (path), SERVICE (unit, or empty: found by the listener), MANAGE (yes or no), SCRAPE_SECONDS (that
-# one scrape may take).
-# Own:    UNIT (the exporter's), DROPIN (ours for it), COMMAND (the unit's own command line).
-# Uses: core receipt files process http metrics-answer.awk
+# Values: PORT, METRICS (path), SERVICE (unit, or empty: found by the listener), MANAGE (yes or no),
+#         SCRAPE_SECONDS (that one scrape may take).
+# Found:  exporter_unit (with MANAGE=no: each that our drop-in still closes, a line each, or none),
+#         dropin_file (ours for it), unit_command (its own, as in ExecStart); see preflight.
+# Kept:   unit, command, asked (see listeners_asked) and places (where it listened before the first
+#         time, a line each), for the next apply, the look and the removal.
+# Uses: core receipt files process http metrics-answer.awk own-command.awk words.awk listeners.awk
 
 shared() { true; }
 
-preflight() {
-  if [ "$MANAGE" = no ]; then
-    bound_by_hand
-    return 0
-  fi
-  find_exporter
-  find_command
-  # What was closed once is known to take it.
-  if [ "$(kept command)" != "$COMMAND" ] || [ ! -e "$DROPIN" ]; then
-    takes_the_flag
-  fi
-}
-
-by_hand() { echo "bind it to 127.0.0.1:$PORT by its own settings, and set manage: false for this exporter"; }
-
-# --- Who listens.
-
-listeners() { ss -Hltnp "sport = :$PORT"; }
-
-# Where something listens on the port, a line each.
-listening_on() { listeners | awk '{ print $4 }' | sort -u; }
-
-# What listens on more than loopback.
-open_places() { listening_on | grep -vE '^(127\.|\[::1\]|\[::ffff:127\.)' || :; }
-
-# Reads `ss`; prints a line "process address name" for each process that listens.
-processes() {
-  awk '{
-    address = $4
-    while (match($0, /"[^"]*",pid=[0-9]+/)) {
-      split(substr($0, RSTART + 1, RLENGTH - 1), part, /",pid=/)
-      print part[2], address, part[1]
-      $0 = substr($0, RSTART + RLENGTH)
-    }
-  }'
-}
-
-# Sets UNIT and DROPIN.
-find_exporter() {
-  unit_that_listens=$(only_unit)
-  case $unit_that_listens in *' '*) fail "port $PORT has several owners: $unit_that_listens; give each a port of its own" ;; esac
-  case $(listeners) in *docker-proxy*) foreign ;; esac
-  UNIT=${SERVICE:-$(closed_units)}
-  if [ -z "$UNIT" ]; then
-    [ -n "$(listeners)" ] || fail "nothing listens on port $PORT; start the exporter, or give its port"
-    [ -n "$unit_that_listens" ] || foreign
-    UNIT=$unit_that_listens
-  fi
-  if [ -n "$unit_that_listens" ] && [ "$unit_that_listens" != "$UNIT" ]; then
-    fail "port $PORT is $unit_that_listens's; give that unit"
-  fi
-  DROPIN=$(dropin_of "$UNIT")
-  other=$(grep -lxsF "$UNIT" "$STORE"/exporter-*/unit | grep -vxF "$RECEIPT/unit" || :)
-  [ -z "$other" ] || fail "$UNIT is closed for another port already (${other%/unit}); set manage: false for one of the two"
-}
-
-# The unit of who listens, or nothing; of several, each with its name and address.
-only_unit() {
-  owners=$(listeners | processes | while read -r process address name; do
-    unit=$(unit_of "$process")
-    echo "${unit:--} $address $name"
-  done | sort -u)
-  case $(echo "$owners" | cut -d' ' -f1 | sort -u | wc -l) in
-  1) echo "$owners" | sed -n '1{s/^- .*//;s/ .*//;p;}' ;;
-  *) echo "$owners" | sed 's/\([^ ]*\) \([^ ]*\) \(.*\)/\3 (\1) on \2/;s/ (-)/ (no service)/' | paste -sd , | sed 's/,/, /g' ;;
-  esac
-}
-
-foreign() {
-  fail "port $PORT is a container's or socket's, no service's; bind it to 127.0.0.1 there (docker -p 127.0.0.1:$PORT:$PORT), and set manage: false"
+# systemd splits the command into words and gives them to this shell. Of these the flags of this
+# port go, and ours comes in the first one's place, or at the end; all else stays as it is. systemd
+# reads $$ as $.
+dropin_text() { # COMMAND
+  prefix=$(exec_prefix "$1")
+  cat <<DROPIN
+# Managed by metrics-tunnel: loopback alone.
+[Service]
+ExecStart=
+ExecStart=$prefix/bin/sh -c ' \\
+ours=--web.listen-address=127.0.0.1:$PORT; held=; \\
+for word; do \\
+shift; \\
+case \$\$held:\$\$word in \\
+:-web.listen-address | :--web.listen-address) held=\$\$word; continue ;; \\
+:-web.listen-address=*:$PORT | :--web.listen-address=*:$PORT | -*:*:$PORT) set -- "\$\$@" \$\$ours; ours= ;; \\
+*) set -- "\$\$@" \$\${held:+"\$\$held"} "\$\$word" ;; \\
+esac; \\
+held=; \\
+done; \\
+exec "\$\$@" \$\$held \$\$ours' metrics-tunnel $(without_prefix "$1")
+DROPIN
 }
 
 dropin_of() { # UNIT
   echo "/etc/systemd/system/$1.d/zz-metrics-tunnel.conf"
 }
 
-# The units that our drop-in for this port is for: by the receipt, however the drop-in looks now, or by its text.
+places() {
+  closed_unit=${exporter_unit:-$(kept unit)}
+  [ "$MANAGE" = no ] || [ -z "$closed_unit" ] || dropin_of "$closed_unit"
+}
+
+# --- What refuses before anything is changed.
+
+preflight() {
+  if [ "$MANAGE" = no ]; then
+    find_closed
+    refuse_not_bound
+    return 0
+  fi
+  find_exporter
+  find_command
+  # What was closed once is known to take it.
+  if [ "$(kept command)" != "$unit_command" ] || [ ! -e "$dropin_file" ]; then
+    refuse_without_flag
+  fi
+}
+
+# Sets: exporter_unit, dropin_file
+find_exporter() {
+  unit_that_listens=$(only_unit)
+  case $unit_that_listens in
+  *' '*)
+    fail "port $PORT has several owners: $unit_that_listens; give each a port of its own"
+    ;;
+  esac
+  case $(listeners) in
+  *docker-proxy*) refuse_foreign ;;
+  esac
+  exporter_unit=${SERVICE:-$(closed_units)}
+  if [ -z "$exporter_unit" ]; then
+    [ -n "$(listeners)" ] ||
+      fail "nothing listens on port $PORT; start the exporter, or give its port"
+    [ -n "$unit_that_listens" ] || refuse_foreign
+    exporter_unit=$unit_that_listens
+  fi
+  if [ -n "$unit_that_listens" ] && [ "$unit_that_listens" != "$exporter_unit" ]; then
+    fail "port $PORT is $unit_that_listens's; give that unit"
+  fi
+  dropin_file=$(dropin_of "$exporter_unit")
+  refuse_second_port
+}
+
+# A unit has one drop-in of ours, for one port.
+refuse_second_port() {
+  others=$(grep -lxsF "$exporter_unit" "$STORE"/exporter-*/unit | grep -vxF "$RECEIPT/unit" || :)
+  [ -z "$others" ] ||
+    fail "$exporter_unit is closed for another port already (${others%/unit});" \
+      "set manage: false for one of the two"
+}
+
+refuse_foreign() {
+  fail "port $PORT is a container's or socket's, no service's; bind it to 127.0.0.1 there" \
+    "(docker -p 127.0.0.1:$PORT:$PORT), and set manage: false"
+}
+
+by_hand() {
+  echo "bind it to 127.0.0.1:$PORT by its own settings, and set manage: false for this exporter"
+}
+
+# Sets: unit_command
+find_command() {
+  # systemctl warns where a file was changed that systemd has not read yet.
+  unit_command=$(systemctl cat "$exporter_unit" 2>/dev/null | own_command)
+  case $(without_prefix "$unit_command") in
+  '')
+    fail "unit $exporter_unit ($(shows "$exporter_unit" LoadState)) has no ExecStart;" \
+      "unmask it, or give the exporter's unit"
+    ;;
+  *'
+'* | *' ; '*)
+    fail "unit $exporter_unit has several commands in ExecStart; $(by_hand)"
+    ;;
+  [@:\|]*)
+    fail "unit $exporter_unit has an ExecStart with @ or : or |, which is not served; $(by_hand)"
+    ;;
+  *systemd-socket*) refuse_foreign ;;
+  esac
+  case $(shows "$exporter_unit" FragmentPath) in
+  /run/systemd/*)
+    fail "unit $exporter_unit is made anew at each start or boot;" \
+      "write a unit file for it, or $(by_hand)"
+    ;;
+  esac
+}
+
+# --- Who listens on the port.
+
+listeners() { ss -Hltnp "sport = :$PORT"; }
+
+# Where something listens, a line each.
+listening_on() { listeners | awk '{ print $4 }' | sort -u; }
+
+# Where something listens that others than this machine may reach, a line each.
+open_places() { listening_on | grep -vE '^(127\.|\[::1\]|\[::ffff:127\.)' || :; }
+
+# Reads what `ss` prints; prints a line "PROCESS ADDRESS NAME" for each process that listens.
+processes() { awk "$LISTENERS_AWK"; }
+
+# Prints the unit of who listens, or nothing; of several, each with its name and address.
+only_unit() {
+  owners=$(owners_of_port)
+  if [ "$(echo "$owners" | cut -d' ' -f1 | sort -u | wc -l)" = 1 ]; then
+    echo "$owners" | sed -n '1{s/^- .*//;s/ .*//;p;}'
+  else
+    echo "$owners" | sed 's/\([^ ]*\) \([^ ]*\) \(.*\)/\3 (\1) on \2/;s/ (-)/ (no service)/' |
+      paste -sd , | sed 's/,/, /g'
+  fi
+}
+
+# Prints a line "UNIT ADDRESS NAME" for each process that listens; a UNIT of - is no service.
+owners_of_port() {
+  listeners | processes | while read -r process address name; do
+    its_unit=$(unit_of "$process")
+    echo "${its_unit:--} $address $name"
+  done | sort -u
+}
+
+# The units that our drop-in for this port is for, a line each: by the receipt, however the drop-in
+# looks now, or by its text.
 closed_units() {
+  # shellcheck disable=SC2046 # a pattern
   {
     find "$(dropin_of "$(kept unit)")" 2>/dev/null || :
-    grep -lsE "^ours=--web\.listen-address=127\.0\.0\.1:$PORT;|=127\.0\.0\.1:$PORT' metrics-tunnel " \
-      $(dropin_of '*.service')* || :
+    # Releases up to 0.1.0 wrote it in the second way.
+    grep -lsE -e "^ours=--web\.listen-address=127\.0\.0\.1:$PORT;" \
+      -e "=127\.0\.0\.1:$PORT' metrics-tunnel " $(dropin_of '*.service')* || :
   } | sed 's/\.d\/[^/]*$//; s/.*\///' | sort -u
 }
 
 # --- What it is started with.
 
-# Reads `systemctl cat`; prints the unit's own commands as systemd reads its files without our drop-in, a line each.
-own_command() {
-  awk '
-    function take(line) {
-      gsub(/^[ \t]+|[ \t]+$/, "", line)
-      if (line ~ /^\[/) section = line
-      else if (section == "[Service]" && !ours && sub(/^ExecStart[ \t]*=[ \t]*/, "", line)) {
-        if (line == "") count = 0
-        else command[++count] = line
-      }
-    }
-    { sub(/\r$/, ""); sub(/^\357\273\277/, "") }
-    whole == "" && /^# \// { ours = /\/zz-metrics-tunnel\.conf$/ }
-    # A comment ends at its line, and does not end the line that it stands in.
-    /^[ \t]*[#;]/ { next }
-    { whole = whole $0 }
-    # An even number of backslashes are themselves.
-    match(whole, /\\+$/) && RLENGTH % 2 { whole = substr(whole, 1, length(whole) - 1) " "; next }
-    { take(whole); whole = "" }
-    END {
-      if (whole != "") take(whole)
-      for (i = 1; i <= count; i++) print command[i]
-    }'
-}
-
-# Sets COMMAND.
-find_command() {
-  # It warns where a file was changed that systemd has not read yet.
-  COMMAND=$(systemctl cat "$UNIT" 2>/dev/null | own_command)
-  case $(without_prefix "$COMMAND") in
-  '') fail "unit $UNIT ($(shows "$UNIT" LoadState)) has no ExecStart; unmask it, or give the exporter's unit" ;;
-  *'
-'* | *' ; '*) fail "unit $UNIT has several commands in ExecStart; $(by_hand)" ;;
-  [@:\|]*) fail "unit $UNIT has an ExecStart with @ or : or |, which is not served; $(by_hand)" ;;
-  *systemd-socket*) foreign ;;
-  esac
-  case $(shows "$UNIT" FragmentPath) in
-  /run/systemd/*) fail "unit $UNIT is made anew at each start or boot; write a unit file for it, or $(by_hand)" ;;
-  esac
-}
+# Reads what `systemctl cat` prints; prints the unit's own commands, a line each.
+own_command() { awk "$OWN_COMMAND_AWK"; }
 
 # systemd's own letters before a command are +, ! and -.
-without_prefix() { # COMMAND
-  echo "${1#"$(exec_prefix "$1")"}"
-}
-
 exec_prefix() { # COMMAND
   echo "${1%%[!+!-]*}"
 }
 
-# Reads a command; prints its words without quotes and escapes, a line each.
-words() {
-  awk '{
-    for (i = 1; i <= length($0); i++) {
-      letter = substr($0, i, 1)
-      if (letter == "\\") { word = word substr($0, ++i, 1); begun = 1 }
-      else if (quote != "") { if (letter == quote) quote = ""; else word = word letter }
-      else if (letter == "\"" || letter == "\047") { quote = letter; begun = 1 }
-      else if (letter ~ /[ \t]/) { if (begun) print word; word = ""; begun = 0 }
-      else { word = word letter; begun = 1 }
-    }
-    if (begun) print word
-  }'
+without_prefix() { # COMMAND
+  echo "${1#"$(exec_prefix "$1")"}"
 }
 
-# Refuses, before anything is touched, what can be seen not to take our flag; the proof sees the rest.
-takes_the_flag() {
-  main_process=$(shows "$UNIT" MainPID)
-  first=
-  shell=
-  scripts=
-  looked_at=
-  holds=
-  while IFS= read -r word; do
-    case ${first:+not}$word in /* | not*) ;; *) word=$(command -v "$word" || echo "$word") ;; esac
-    case $shell:$word in
-    ?*:-c | ?*:-[a-z]*c) behind_a_shell ;;
-    ?*:[!-]*) shell= ;;
-    esac
-    case ${word##*/} in sh | bash | dash | ash | ksh | zsh) shell=$word ;; esac
-    case $word in @/*) fail "unit $UNIT has flags in a file ($word), which ours would come on top of; $(by_hand)" ;; esac
-    look_at "$word"
-    first=${first:-$word}
-  done <<END
-$(without_prefix "$COMMAND" | words)
-END
-  [ ! -e "/proc/$main_process/root/bin" ] || [ -x "/proc/$main_process/root/bin/sh" ] ||
-    fail "unit $UNIT may not run /bin/sh, which our drop-in needs (RootDirectory, NoExecPaths or the like); $(by_hand)"
-  [ -z "$scripts" ] || no_other_customers
-  # Its own command gives the flag, or what the command's variables stand for does.
-  case $COMMAND$(cat "/proc/$main_process/environ" 2>/dev/null | tr '\0' '\n') in
-  *web.systemd-socket*) foreign ;;
-  *web.listen-address*) return 0 ;;
-  esac
-  [ -n "$scripts" ] || look_at "/proc/$main_process/exe"
-  [ -n "$holds" ] || listeners_hold_it
-  [ -n "$holds" ] || [ -z "$looked_at" ] || unknown_flag "$first"
-  for script in $scripts; do
-    # It may hand its arguments on.
-    grep -qe 'web\.listen-address' -e '[$]@' -e '[$][*]' "$script" || unknown_flag "$script"
+# Reads a command; prints its words without quotes and escapes, a line each.
+words() { awk "$WORDS_AWK"; }
+
+# Reads what `systemctl cat` prints; prints the listen flags that the unit's environment files ask
+# for. The drop-in overrules them.
+listeners_asked() {
+  sed -n 's/^[ \t]*EnvironmentFile[ \t]*=[ \t]*-*//p' | while read -r environment_file; do
+    # shellcheck disable=SC2086 # may be a pattern
+    grep -Ho -e '--*web.listen-address[= ][^" ]*' $environment_file 2>/dev/null || :
   done
 }
 
-unknown_flag() { # PROGRAM
-  fail "$1 of $UNIT does not know --web.listen-address, so it would not start with it; $(by_hand)"
+# --- Whether it takes our flag.
+
+# Refuses, before anything is touched, what can be seen not to take it; the proof sees the rest.
+refuse_without_flag() {
+  main_process=$(shows "$exporter_unit" MainPID)
+  look_at_command
+  if [ -e "/proc/$main_process/root/bin" ] && [ ! -x "/proc/$main_process/root/bin/sh" ]; then
+    fail "unit $exporter_unit may not run /bin/sh, which our drop-in needs" \
+      "(RootDirectory, NoExecPaths or the like); $(by_hand)"
+  fi
+  [ -z "$scripts" ] || refuse_other_customers
+  # Its own command gives the flag, or what the command's variables stand for does.
+  case $unit_command$(cat "/proc/$main_process/environ" 2>/dev/null | tr '\0' '\n') in
+  *web.systemd-socket*) refuse_foreign ;;
+  *web.listen-address*) return 0 ;;
+  esac
+  [ -n "$scripts" ] || look_at "/proc/$main_process/exe"
+  if [ -n "$scripts" ] && [ -z "$flag_is_known" ]; then
+    look_at_listeners
+  fi
+  if [ -z "$flag_is_known" ] && [ -n "$programs_seen" ]; then
+    refuse_unknown_flag "$program"
+  fi
+  for script in $scripts; do
+    # It may hand its arguments on.
+    grep -qe 'web\.listen-address' -e '[$]@' -e '[$][*]' "$script" || refuse_unknown_flag "$script"
+  done
 }
 
-behind_a_shell() { fail "unit $UNIT has its command behind a shell of its own (-c), where no flag reaches it; $(by_hand)"; }
+# Looks at what the command names.
+# Sets: program (its first word, with its folder), and what look_at sets
+look_at_command() {
+  program=
+  shell=
+  scripts=
+  programs_seen=
+  flag_is_known=
+  while IFS= read -r word; do
+    if [ -z "$program" ]; then
+      word=$(with_folder "$word")
+      program=$word
+    fi
+    if [ -n "$shell" ]; then
+      case $word in
+      -c | -[a-z]*c)
+        fail "unit $exporter_unit has its command behind a shell of its own (-c)," \
+          "where no flag reaches it; $(by_hand)"
+        ;;
+      [!-]*) shell= ;;
+      esac
+    fi
+    case ${word##*/} in
+    sh | bash | dash | ash | ksh | zsh) shell=$word ;;
+    esac
+    case $word in
+    @/*)
+      fail "unit $exporter_unit has flags in a file ($word)," \
+        "which ours would come on top of; $(by_hand)"
+      ;;
+    esac
+    look_at "$word"
+  done <<END
+$(without_prefix "$unit_command" | words)
+END
+}
 
-# Adds to looked_at, to scripts, and to holds where the flag's text is in the file.
+with_folder() { # PROGRAM
+  case $1 in
+  /*) echo "$1" ;;
+  *) command -v "$1" || echo "$1" ;;
+  esac
+}
+
+# Sets: programs_seen (not empty where the word is a program), scripts (those seen that are
+#       scripts), flag_is_known (not empty where the flag's text is in one that was seen)
 look_at() { # WORD
-  case $1 in /*) ;; *) return 0 ;; esac
-  [ -f "$1" ] || return 0
-  case $1 in *.py | *.js | *.rb | *.pl | *.sh | *.jar) ;; *) [ -x "$1" ] || return 0 ;; esac
-  looked_at="$looked_at $1"
-  if [ "$(head -c 2 "$1" | tr -d '\0')" = '#!' ]; then scripts="$scripts $1"; fi
-  if grep -qs 'web\.listen-address' "$1"; then holds="$holds $1"; fi
+  is_program "$1" || return 0
+  programs_seen=yes
+  if [ "$(head -c 2 "$1" | tr -d '\0')" = '#!' ]; then
+    scripts="$scripts $1"
+  fi
+  if grep -qs 'web\.listen-address' "$1"; then
+    flag_is_known=yes
+  fi
+}
+
+# What an interpreter runs need not be executable.
+is_program() { # WORD
+  case $1 in
+  /*) ;;
+  *) return 1 ;;
+  esac
+  [ -f "$1" ] || return 1
+  case $1 in
+  *.py | *.js | *.rb | *.pl | *.sh | *.jar) ;;
+  *) [ -x "$1" ] ;;
+  esac
 }
 
 # A script that starts another program hands the flag on to it.
-listeners_hold_it() {
-  [ -n "$scripts" ] || return 0
-  for process in $(listeners | processes | cut -d' ' -f1); do look_at "/proc/$process/exe"; done
+look_at_listeners() {
+  for process in $(listeners | processes | cut -d' ' -f1); do
+    look_at "/proc/$process/exe"
+  done
 }
 
-# A script with something else that listens is a service of its own, whose customers a restart would cut off.
-no_other_customers() {
-  others=$(ss -Hltnp | processes | while read -r process address name; do
-    case $COMMAND in *web.listen-address*":${address##*:}"*) continue ;; esac
-    if [ "${address##*:}" != "$PORT" ] && [ "$(unit_of "$process")" = "$UNIT" ]; then echo "$address ($name)"; fi
+refuse_unknown_flag() { # PROGRAM
+  fail "$1 of $exporter_unit does not know --web.listen-address," \
+    "so it would not start with it; $(by_hand)"
+}
+
+# A script with something else that listens is a service of its own, whose customers a restart would
+# cut off.
+refuse_other_customers() {
+  other_places=$(ss -Hltnp | processes | while read -r process address name; do
+    case $unit_command in
+    *web.listen-address*":${address##*:}"*) continue ;;
+    esac
+    if [ "${address##*:}" != "$PORT" ] && [ "$(unit_of "$process")" = "$exporter_unit" ]; then
+      echo "$address ($name)"
+    fi
   done | sort -u | paste -sd ' ')
-  [ -z "$others" ] || fail "unit $UNIT serves $others too, and may not know --web.listen-address; $(by_hand)"
+  [ -z "$other_places" ] ||
+    fail "unit $exporter_unit serves $other_places too," \
+      "and may not know --web.listen-address; $(by_hand)"
 }
 
 # --- Closing it.
 
+# Sets: places_before, ran_before, restarted and answer_before (for undo; see restart)
 change() {
   places_before=$(listening_on)
   answer_before=
@@ -243,55 +341,76 @@ change() {
     hand_over
     return 0
   fi
-  case $(shows "$UNIT" ActiveState) in active | activating | reloading) ran_before=yes ;; esac
-  # First what tells a removal of the folder, should nothing come into it, and where it was before the first time.
-  keep unit "$UNIT"
+  if runs "$exporter_unit"; then
+    ran_before=yes
+  fi
+  # First what tells a removal of the folder, should nothing come into it, and where it was before
+  # the first time.
+  keep unit "$exporter_unit"
   if [ -z "$closed_before" ] && [ -z "$(kept places)" ]; then
     keep places "$places_before"
   fi
-  mkdir -p "${DROPIN%/*}"
+  mkdir -p "${dropin_file%/*}"
   text_changed=
-  put "$DROPIN" "$(dropin)"
+  put "$dropin_file" "$(dropin_text "$unit_command")"
   systemctl daemon-reload
   if [ -n "$text_changed$(open_places)" ] || [ -z "$(listeners)" ]; then
-    restart "$UNIT" || fail "$UNIT does not start; see: journalctl -u $UNIT"
+    restart "$exporter_unit"
   fi
 }
 
-# Starts it anew. For undo, sets answer_before.
+runs() { # UNIT
+  case $(shows "$1" ActiveState) in
+  active | activating | reloading) return 0 ;;
+  esac
+  false
+}
+
+# Starts it anew. Before the first time it is asked for its metrics where it listened.
+# Sets: restarted (that it was), answer_before (see metrics_answer)
 restart() { # UNIT
   if [ -z "$restarted" ] && [ -n "$places_before" ]; then
     answer_before=$(metrics_answer "$(url_of "$places_before")" "$SCRAPE_SECONDS")
   fi
   restarted=yes
-  start_again "$1"
+  start_again "$1" || fail "$1 does not start; see: journalctl -u $1"
 }
 
-# Where to ask what listens on these places.
+# Where to ask what listens on these places: on the first one, by loopback where it is any address.
 url_of() { # PLACES
-  echo "$1" | sed "1{s/^\*:/127.0.0.1:/;s/^0\.0\.0\.0:/127.0.0.1:/;s/^\[::\]:/127.0.0.1:/;s/^\[::ffff:\(.*\)\]/\1/;s/%[^]:]*//;s|^|http://|;s|\$|$METRICS|;q;}"
+  echo "$1" | sed "1{
+    s/^\*:/127.0.0.1:/
+    s/^0\.0\.0\.0:/127.0.0.1:/
+    s/^\[::\]:/127.0.0.1:/
+    s/^\[::ffff:\(.*\)\]/\1/
+    s/%[^]:]*//
+    s|^|http://|
+    s|\$|$METRICS|
+    q
+  }"
 }
 
-# The flags of this port go, ours comes in the first one's place, or at the end; all else stays as it is.
-# systemd reads $$ as $.
-dropin() {
-  prefix=$(exec_prefix "$COMMAND")
-  echo "# Managed by metrics-tunnel: loopback alone.
-[Service]
-ExecStart=
-ExecStart=$prefix/bin/sh -c ' \\
-ours=--web.listen-address=127.0.0.1:$PORT; held=; \\
-for word; do \\
-shift; \\
-case \$\$held:\$\$word in \\
-:-web.listen-address | :--web.listen-address) held=\$\$word; continue ;; \\
-:-web.listen-address=*:$PORT | :--web.listen-address=*:$PORT | -*:*:$PORT) set -- \"\$\$@\" \$\$ours; ours= ;; \\
-*) set -- \"\$\$@\" \$\${held:+\"\$\$held\"} \"\$\$word\" ;; \\
-esac; \\
-held=; \\
-done; \\
-exec \"\$\$@\" \$\$held \$\$ours' metrics-tunnel $(without_prefix "$COMMAND")"
+# From now on others bind it: our drop-in goes, and what comes instead has to be on loopback too.
+hand_over() {
+  for closed_unit in $exporter_unit; do
+    if runs "$closed_unit"; then
+      ran_before=yes
+    fi
+    dropin_to_go=$(dropin_of "$closed_unit")
+    remember "$dropin_to_go"
+    rm -f "$dropin_to_go"
+    drop_folder_of "$dropin_to_go"
+    systemctl daemon-reload
+    [ -z "$ran_before" ] || restart "$closed_unit"
+  done
 }
+
+# It stays where it is not empty: other drop-ins are not ours.
+drop_folder_of() { # FILE
+  rmdir "${1%/*}" 2>/dev/null || :
+}
+
+# --- The proof, and what is kept.
 
 # Within the lock: another stack may close the same port.
 prove() {
@@ -300,33 +419,37 @@ prove() {
     return 0
   fi
   answer=
-  poll 15 answers && return 0
-  still_open=$(open_places | paste -sd ' ')
-  if [ -n "$still_open" ] && [ "$MANAGE" = no ]; then
-    fail "without our drop-in the exporter listens on $still_open; bind it to 127.0.0.1:$PORT by its own settings first"
-  elif [ -n "$still_open" ]; then
-    fail "exporter still listens on $still_open; see what overrides ours: systemctl cat $UNIT"
-  elif [ -z "$UNIT" ]; then
-    fail "the exporter on 127.0.0.1:$PORT $answer; see: curl http://127.0.0.1:$PORT$METRICS"
-  elif [ "$answer" = metrics ]; then
-    fail "port $PORT is no longer $UNIT's alone: $(only_unit); see: journalctl -u $UNIT"
-  else
-    fail "exporter did not come back on 127.0.0.1:$PORT, which $answer; see: journalctl -u $UNIT"
-  fi
+  poll 15 answers || refuse_unproven
 }
 
-# On loopback alone, and by the unit itself: what answers there may be another program, or what it was before, as it ends.
+# On loopback alone, and by the unit itself: what answers there may be another program, or what it
+# was before, as it ends.
+# Sets: answer (by metrics_from)
 answers() {
   metrics_from "http://127.0.0.1:$PORT$METRICS" "$SCRAPE_SECONDS" || return 1
   [ -z "$(open_places)" ] || return 1
-  case $UNIT:$(only_unit) in :* | *: | "$UNIT:$UNIT") ;; *) return 1 ;; esac
+  unit_that_answers=$(only_unit)
+  [ -z "$exporter_unit" ] || [ -z "$unit_that_answers" ] ||
+    [ "$unit_that_answers" = "$exporter_unit" ]
 }
 
-# Reads `systemctl cat`; prints the listen flags that the unit's environment files ask for. The drop-in overrules them.
-asked() {
-  sed -n 's/^[ \t]*EnvironmentFile[ \t]*=[ \t]*-*//p' | while read -r environment_file; do
-    grep -Ho -e '--*web.listen-address[= ][^" ]*' $environment_file 2>/dev/null || :
-  done
+refuse_unproven() {
+  still_open=$(open_places | paste -sd ' ')
+  if [ -n "$still_open" ] && [ "$MANAGE" = no ]; then
+    fail "without our drop-in the exporter listens on $still_open;" \
+      "bind it to 127.0.0.1:$PORT by its own settings first"
+  elif [ -n "$still_open" ]; then
+    fail "exporter still listens on $still_open;" \
+      "see what overrides ours: systemctl cat $exporter_unit"
+  elif [ -z "$exporter_unit" ]; then
+    fail "the exporter on 127.0.0.1:$PORT $answer; see: curl http://127.0.0.1:$PORT$METRICS"
+  elif [ "$answer" = metrics ]; then
+    fail "port $PORT is no longer $exporter_unit's alone: $(only_unit);" \
+      "see: journalctl -u $exporter_unit"
+  else
+    fail "exporter did not come back on 127.0.0.1:$PORT, which $answer;" \
+      "see: journalctl -u $exporter_unit"
+  fi
 }
 
 record() {
@@ -335,99 +458,103 @@ record() {
     rm -f "$RECEIPT/manifest" "$RECEIPT/command" "$RECEIPT/asked" "$RECEIPT/places"
     return 0
   fi
-  now_asked=$(systemctl cat "$UNIT" 2>/dev/null | asked)
+  now_asked=$(systemctl cat "$exporter_unit" 2>/dev/null | listeners_asked)
   # Where it was before the first time holds for what it was started with then.
   if [ -e "$RECEIPT/command" ] &&
-    { [ "$(kept command)" != "$COMMAND" ] || [ "$(kept asked)" != "$now_asked" ]; }; then
+    { [ "$(kept command)" != "$unit_command" ] || [ "$(kept asked)" != "$now_asked" ]; }; then
     rm -f "$RECEIPT/places"
   fi
   keep asked "$now_asked"
-  keep command "$COMMAND"
-  manifest "$DROPIN"
+  keep command "$unit_command"
+  manifest "$dropin_file"
 }
 
-# --- Giving it back.
+# --- The way back.
 
 undo() {
-  for UNIT in $UNIT; do
-    rmdir "$(dirname "$(dropin_of "$UNIT")")" 2>/dev/null
+  for closed_unit in $exporter_unit; do
+    drop_folder_of "$(dropin_of "$closed_unit")"
     systemctl daemon-reload
     if [ -z "$restarted" ]; then
       continue
     elif [ -z "$ran_before" ]; then
-      systemctl stop "$UNIT"
+      systemctl stop "$closed_unit"
     else
-      start_again "$UNIT"
-      poll 15 as_before || lost="$UNIT does not answer on $(echo "$places_before" | paste -sd ' ') as it did; see: journalctl -u $UNIT"
+      start_again "$closed_unit"
+      if ! poll 15 as_before; then
+        lost="$closed_unit does not answer on $(in_one_line "$places_before") as it did;"
+        lost="$lost see: journalctl -u $closed_unit"
+      fi
     fi
   done
 }
 
+# Whether it listens where it did, and answers there if it did.
 as_before() {
   [ "$(listening_on)" = "$places_before" ] || return 1
-  [ "$answer_before" != metrics ] || metrics_from "$(url_of "$places_before")" "$SCRAPE_SECONDS"
+  [ "$answer_before" != metrics ] ||
+    metrics_from "$(url_of "$places_before")" "$SCRAPE_SECONDS"
 }
 
-# Where an earlier run took the drop-in away and came no further, the unit of the receipt still has to be told.
+in_one_line() { # LINES
+  echo "$1" | paste -sd ' '
+}
+
+# Where an earlier run took the drop-in away and came no further, the unit of the receipt still has
+# to be told.
 restore() {
-  for UNIT in $({ kept unit && closed_units; } | sort -u); do
-    places_before=
-    if [ "$(metrics_answer "http://127.0.0.1:$PORT$METRICS" "$SCRAPE_SECONDS")" = metrics ]; then
-      places_before=$(first_places)
-    fi
-    DROPIN=$(dropin_of "$UNIT")
-    away "$DROPIN"
-    rmdir "${DROPIN%/*}" 2>/dev/null || :
-    systemctl daemon-reload
-    case $(shows "$UNIT" LoadState):$(shows "$UNIT" ActiveState) in
-    not-found:*) ;;
-    *:active | *:activating | *:reloading)
-      start_again "$UNIT" || fail "$UNIT does not start; see: journalctl -u $UNIT"
-      answer_before=metrics
-      [ -z "$places_before" ] || poll 15 as_before ||
-        fail "$UNIT has its own command back, and does not answer on $(echo "$places_before" | paste -sd ' ') as before; see: journalctl -u $UNIT"
-      ;;
-    esac
+  for closed_unit in $({ kept unit && closed_units; } | sort -u); do
+    give_back "$closed_unit"
   done
+}
+
+# Sets: places_before and answer_before (for as_before)
+give_back() { # UNIT
+  places_before=
+  if [ "$(metrics_answer "http://127.0.0.1:$PORT$METRICS" "$SCRAPE_SECONDS")" = metrics ]; then
+    places_before=$(first_places "$1")
+  fi
+  dropin_to_go=$(dropin_of "$1")
+  away "$dropin_to_go"
+  drop_folder_of "$dropin_to_go"
+  systemctl daemon-reload
+  [ "$(shows "$1" LoadState)" != not-found ] || return 0
+  runs "$1" || return 0
+  start_again "$1" || fail "$1 does not start; see: journalctl -u $1"
+  answer_before=metrics
+  [ -z "$places_before" ] || poll 15 as_before ||
+    fail "$1 has its own command back, and does not answer on $(in_one_line "$places_before")" \
+      "as before; see: journalctl -u $1"
 }
 
 # Where it was before the first time, unless somebody has changed since what it is started with.
-first_places() {
-  unit_text=$(systemctl cat "$UNIT" 2>/dev/null || :)
+first_places() { # UNIT
+  unit_text=$(systemctl cat "$1" 2>/dev/null || :)
   if [ "$(printf '%s\n' "$unit_text" | own_command)" = "$(kept command)" ] &&
-    [ "$(printf '%s\n' "$unit_text" | asked)" = "$(kept asked)" ]; then
+    [ "$(printf '%s\n' "$unit_text" | listeners_asked)" = "$(kept asked)" ]; then
     kept places
   fi
 }
 
-places() {
-  closed=${UNIT:-$(kept unit)}
-  [ "$MANAGE" = no ] || [ -z "$closed" ] || dropin_of "$closed"
-}
-
 # --- An exporter that somebody else keeps on loopback.
 
-# Refuses where it is not there, or open, unless our own drop-in has closed it. Sets UNIT where it has.
-bound_by_hand() {
-  UNIT=$(closed_units)
-  [ -z "$UNIT" ] || return 0
+# Sets: exporter_unit (of our own drop-in, where one has closed the port until now)
+find_closed() {
+  exporter_unit=$(closed_units)
+}
+
+# Refuses where it is not there, or open, unless our own drop-in has closed it.
+refuse_not_bound() {
+  [ -z "$exporter_unit" ] || return 0
   still_open=$(open_places | paste -sd ' ')
   [ -z "$still_open" ] ||
-    fail "port $PORT is open on $still_open, and manage: false changes nothing; bind it to loopback (a container: docker -p 127.0.0.1:$PORT:$PORT), or take manage out"
+    fail "port $PORT is open on $still_open, and manage: false changes nothing;" \
+      "bind it to loopback (a container: docker -p 127.0.0.1:$PORT:$PORT), or take manage out"
   # One that has stopped since is health.
-  [ -d "$RECEIPT/owners" ] || listening_on | grep -qE '^(127\.0\.0\.1|\[::ffff:127\.0\.0\.1\]):' ||
+  [ -d "$RECEIPT/owners" ] || is_on_loopback ||
     fail "nothing listens on 127.0.0.1:$PORT; start the exporter there, or give its port"
 }
 
-# From now on others bind it: our drop-in goes, and what comes instead has to be on loopback too.
-hand_over() {
-  for closed in $UNIT; do
-    DROPIN=$(dropin_of "$closed")
-    case $(shows "$closed" ActiveState) in active | activating | reloading) ran_before=yes ;; esac
-    remember "$DROPIN"
-    rm -f "$DROPIN"
-    rmdir "${DROPIN%/*}" 2>/dev/null || :
-    systemctl daemon-reload
-    [ -z "$ran_before" ] || restart "$closed" || fail "$closed does not start; see: journalctl -u $closed"
-  done
+is_on_loopback() {
+  listening_on | grep -qE '^(127\.0\.0\.1|\[::ffff:127\.0\.0\.1\]):'
 }

@@ -1,7 +1,66 @@
 #!/bin/sh
 # Files that are replaced whole and put back byte for byte, and the folders on the way to them.
+#
+# Beside a FILE in work stand FILE.mt-old, a copy of what was there before, and FILE.mt-new, what is
+# to come in its place. Both go as the run ends. A copy stays where it could not be put back, and
+# where the run was killed (see lib/core.sh).
 
-# Puts the files back that this apply has changed. Sets not_back, those that could not be: their copies stay.
+# --- Changing files.
+
+# Replaces a file whole, mode and owner too. Where its text stays, so does its time.
+# Sets: text_changed (not empty where the text differs), and what remember sets
+put() { # PATH TEXT
+  remember "$1"
+  { printf '%s\n' "$2" >"$1.mt-new"; } 2>/dev/null || full "$1"
+  if ! cmp -s "$1.mt-new" "$1" || ! touch -r "$1" "$1.mt-new"; then
+    text_changed=1
+  fi
+  mv -fT "$1.mt-new" "$1"
+  label "$1"
+}
+
+# Copies a file or folder for finish, if it is there: to put it back needs no space then. Half a
+# copy must not be put back.
+# Sets: path_in_work (while it is copied, and until the next one), undo_paths (all that are)
+remember() { # PATH
+  path_in_work=$1
+  # Of a run that was killed.
+  rm -rf "$1.mt-old"
+  ! there "$1" || cp -aT "$1" "$1.mt-old" 2>/dev/null || full "$1"
+  undo_paths="$undo_paths $1"
+}
+
+full() { # PATH
+  fail "cannot write $1; see: df -h, mount"
+}
+
+# A link that leads nowhere is there too.
+there() { # PATH
+  [ -e "$1" ] || [ -L "$1" ]
+}
+
+# Where there is SELinux, a file wants the label of its place.
+label() { # PATH
+  restorecon "$1" 2>/dev/null || :
+}
+
+# Takes files away, and the copies that a killed run has left.
+away() { # PATHS
+  while [ $# -gt 0 ]; do
+    rm -rf "$1" "$1".mt-*
+    shift
+  done
+}
+
+# Writes into the receipt what these files are like now.
+manifest() { # FILES
+  keep manifest "$(stat -c '%a %U %n' "$@" && sha256sum "$@")"
+}
+
+# --- Putting back.
+
+# Puts the files back that this apply has changed.
+# Sets: not_back (those that could not be; their copies stay)
 put_back() {
   not_back=
   for path in $undo_paths; do
@@ -29,94 +88,83 @@ is_copy() { # FILE COPY
 
 drop_copies() {
   for path in $undo_paths $path_in_work; do
-    case " ${not_back-} " in *" $path "*) ;; *) rm -rf "$path".mt-* ;; esac
+    case " ${not_back-} " in
+    *" $path "*) ;;
+    *) rm -rf "$path".mt-* ;;
+    esac
   done
 }
 
-# A link that leads nowhere is there too.
-there() { [ -e "$1" ] || [ -L "$1" ]; }
-
-# Replaces a file whole, mode and owner too; sets text_changed where the text differs, else keeps its time.
-put() { # PATH TEXT
-  remember $1
-  { printf '%s\n' "$2" >$1.mt-new; } 2>/dev/null || full $1
-  cmp -s $1.mt-new $1 && touch -r $1 $1.mt-new || text_changed=1
-  mv -fT $1.mt-new $1
-  label $1
+# What is there now stays: nothing that this apply has changed so far is put back.
+forget_copies() {
+  drop_copies
+  undo_paths=' '
+  path_in_work=
 }
 
-# Where there is SELinux, a file wants the label of its place.
-label() { restorecon "$1" 2>/dev/null || :; }
-
-# For finish: to put it back needs no space. Half a copy must not be put back.
-remember() { # PATH
-  path_in_work=$1
-  # Of a run that was killed.
-  rm -rf "$1.mt-old"
-  ! there "$1" || cp -aT "$1" "$1.mt-old" 2>/dev/null || full $1
-  undo_paths="$undo_paths $1"
-}
-
-full() { fail "cannot write $1; see: df -h, mount"; }
-
-# Takes files away, and the copies that a killed run has left.
-away() { for P; do rm -rf $P "$P".mt-*; done; }
-
-# Of these files, into the receipt.
-manifest() { keep manifest "$(stat -c '%a %U %n' "$@" && sha256sum "$@")"; }
+# --- Folders.
 
 # The folders on the way to files, each once.
 folders_of() { # FILES
   for path in "$@"; do
-    case $path in /*) ;; *) continue ;; esac
+    case $path in
+    /*) ;;
+    *) continue ;;
+    esac
     folder=${path%/*}
     while [ -n "$folder" ]; do
       echo "$folder"
-      case $folder in /etc | /var/lib) break ;; esac
+      case $folder in
+      /etc | /var/lib) break ;;
+      esac
       folder=${folder%/*}
     done
   done | sort -u
 }
 
-# Prints a line for each folder on the way to this part's files that has a mode or an owner that it should not have: path,
-# mode, owner, and for one of ours the mode that it gets. Who may write to a folder may put another file in a file's place,
-# and sshd takes no key below one; Prometheus and sshd have to get to what is theirs.
+# Prints a line for each folder on the way to this part's files that has a mode or an owner that it
+# should not have: path, mode, owner, and for one of ours the mode that it gets. Who may write to a
+# folder may put another file in a file's place, and sshd takes no key below one; Prometheus and
+# sshd have to get to what is theirs.
 wrong_folders() {
-  # shellcheck disable=SC2046
-  stat -Lc '%a %U %n' $(folders_of "$RECEIPT/owners/x" $(places)) 2>/dev/null | while read -r mode owner folder; do
-    may_not=022
-    must=0
-    mended=
-    case $folder in
-    /etc/metrics-tunnel/keys)
-      may_not=077
-      must=0700
-      mended=700
-      ;;
-    /etc/metrics-tunnel | /etc/metrics-tunnel/* | "$STORE" | "$STORE"/*)
-      must=0755
-      mended=755
-      ;;
-    /etc/ssh/authorized_keys.d)
-      must=0111
-      mended=755
-      ;;
-    esac
-    if [ "$owner" != root ] || [ $((0$mode & may_not)) != 0 ] || [ $((0$mode & must)) != $((must)) ]; then
-      echo "$folder $mode $owner $mended"
-    fi
-  done
+  # shellcheck disable=SC2046 # lists of folders and of files
+  stat -Lc '%a %U %n' $(folders_of "$RECEIPT/owners/x" $(places)) 2>/dev/null |
+    while read -r mode owner folder; do
+      may_not=022
+      must=0
+      mended=
+      case $folder in
+      /etc/metrics-tunnel/keys)
+        may_not=077
+        must=0700
+        mended=700
+        ;;
+      /etc/metrics-tunnel | /etc/metrics-tunnel/* | "$STORE" | "$STORE"/*)
+        must=0755
+        mended=755
+        ;;
+      /etc/ssh/authorized_keys.d)
+        must=0111
+        mended=755
+        ;;
+      esac
+      if [ "$owner" != root ] || [ $((0$mode & may_not)) != 0 ] ||
+        [ $((0$mode & must)) != $((must)) ]; then
+        echo "$folder $mode $owner $mended"
+      fi
+    done
 }
 
 open_to_others() { # FOLDER MODE OWNER
-  echo "others than root may write to $1 (mode and owner $2 $3); mend that: chown root $1; chmod go-w $1"
+  echo "others than root may write to $1 (mode and owner $2 $3);" \
+    "mend that: chown root $1; chmod go-w $1"
 }
 
 # Refuses where a folder that is not ours lets others put their files in the place of ours.
 closed_to_others() {
   open=$(wrong_folders | grep ' $' | head -n 1)
   if [ -n "$open" ]; then
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2086 # a folder, its mode and its owner
     fail "$(open_to_others $open)"
   fi
 }
@@ -126,11 +174,4 @@ mend_folders() {
     chown root "$folder"
     chmod "$mended" "$folder"
   done
-}
-
-# What is there now stays: nothing that this apply has changed so far is put back.
-forget_copies() {
-  drop_copies
-  undo_paths=' '
-  path_in_work=
 }

@@ -4,26 +4,26 @@
 present() { [ -n "$(closed_units)" ]; }
 
 check() {
-  UNIT=$(kept unit)
+  exporter_unit=$(kept unit)
   still_open=$(open_places | paste -sd ' ')
   if [ "$MANAGE" = no ]; then
     [ -z "$still_open" ] || echo "exporter listens on $still_open, and manage: false leaves it to you to bind it to loopback"
     return 0
   fi
-  if [ -z "$UNIT" ]; then
+  if [ -z "$exporter_unit" ]; then
     # As it was applied with manage: false.
     return 0
   fi
-  systemctl show -p LoadState -p ActiveState "$UNIT" | while read -r state; do
+  systemctl show -p LoadState -p ActiveState "$exporter_unit" | while read -r state; do
     case $state in
-    LoadState=not-found) echo "$UNIT is gone" ;;
-    ActiveState=inactive | ActiveState=failed | ActiveState=deactivating) echo "exporter $UNIT is stopped" ;;
+    LoadState=not-found) echo "$exporter_unit is gone" ;;
+    ActiveState=inactive | ActiveState=failed | ActiveState=deactivating) echo "exporter $exporter_unit is stopped" ;;
     esac
   done
   [ -z "$still_open" ] || echo "exporter listens on $still_open"
-  unit_text=$(systemctl cat "$UNIT" 2>/dev/null || :)
-  [ "$(printf '%s\n' "$unit_text" | own_command)" = "$(kept command)" ] || echo "the command of $UNIT was changed"
-  now_asked=$(printf '%s\n' "$unit_text" | asked)
+  unit_text=$(systemctl cat "$exporter_unit" 2>/dev/null || :)
+  [ "$(printf '%s\n' "$unit_text" | own_command)" = "$(kept command)" ] || echo "the command of $exporter_unit was changed"
+  now_asked=$(printf '%s\n' "$unit_text" | listeners_asked)
   [ -z "$now_asked" ] || [ "$now_asked" = "$(kept asked)" ] ||
     echo "environment asks for another listener ($now_asked); it is overruled"
 }
