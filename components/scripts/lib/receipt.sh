@@ -4,7 +4,7 @@
 #
 # A part may have several owners, each with a file in the receipt's folder owners:
 #   owner          <project>:<stack>.<resource>.<instance>
-#   name of file   <project>:<stack>.<resource>, so a replacement's new instance takes over its file
+#   name of file   <project>:<stack>.<resource>: what replaces an instance takes over its file
 #   text of file   <owner> <generation>, of the owner's last apply that was proven
 
 # --- An owner's name.
@@ -15,8 +15,8 @@ forms_of() { # OWNER | FILE | STACK
   printf '%s\n' "$1" "${1#*:}"
 }
 
-# Whether it is the other one, in one of that one's two forms.
-is_form_of() { # OWNER OTHER-OWNER, or two files, or two stacks
+# Whether the first is one of the two forms of the second.
+is_form_of() { # two OWNERS, two FILES, or two STACKS
   for form in $(forms_of "$2"); do
     [ "$form" != "$1" ] || return 0
   done
