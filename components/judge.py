@@ -13,6 +13,11 @@ from .facts import STORE, Facts, Receipt
 Values = Mapping[str, str]
 """What a part's script gets, as far as it is known before anything runs."""
 _WORDS_OF_MODE = 3  # in a manifest's line: mode, owner, path
+_UNITS = "/etc/systemd/system"
+
+
+def _no_unit(_values: Values) -> str:
+    return ""
 
 
 @dataclass(frozen=True)
@@ -21,10 +26,12 @@ class Judge:
 
     places: Sequence[str] = ()
     """Files that the part writes and no manifest names: the folders on the way to them are judged, too."""
+    unit: Callable[[Values], str] = _no_unit
+    """Names the unit that the part keeps running; empty where it has none."""
     present: Callable[[Values, Facts], bool] = lambda _values, _facts: False
-    """Says whether the part is there, where its receipt is not."""
+    """Says whether the part is there, where its receipt is not. Where its unit is there it is."""
     drift: Callable[[Values, Receipt, Facts], Sequence[str]] = lambda _values, _receipt, _facts: ()
-    """Gives what is not as it was applied, beside files and folders."""
+    """Gives what is not as it was applied, beside files, folders and unit."""
     notices: Callable[[Values, Facts], Sequence[str]] = lambda _values, _facts: ()
     """Gives what is worth a word, and is neither drift nor touched."""
 
@@ -55,17 +62,20 @@ def finding(part: str, owner: str, values: Values, judge: Judge, facts: Facts, t
     receipt = facts.receipts.get(part, Receipt())
     generation = receipt.generation(owner)
     place = f"{STORE}/{part}"
+    its_unit = judge.unit(values)
     if generation is not None:
         drift = [
             *folders([f"{place}/owners/x", *receipt.paths, *judge.places], facts),
             *files(receipt, facts),
             *judge.drift(values, receipt, facts),
+            *(unit(its_unit, facts) if its_unit else ()),
             *told.drift,
         ]
         return Finding(generation, drift, notices=[*judge.notices(values, facts), *told.notices])
     if receipt.damaged(owner):
         return Finding(None, [f"its receipt {place} is damaged; it is applied again"])
-    if not receipt.has_owners and (told.present or judge.present(values, facts)):
+    is_there = f"{_UNITS}/{its_unit}" in facts.modes or told.present or judge.present(values, facts)
+    if is_there and not receipt.has_owners:
         return Finding(None, [f"its receipt {place} is missing; it is applied again"])
     return Finding()
 

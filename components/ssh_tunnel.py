@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import pulumi
 
 from . import proof, rules
-from .facts import Facts, Receipt
-from .judge import Judge, Values, unit
+from .judge import Judge, Values
 from .machine import Machine
 from .part import Part
 
@@ -126,12 +125,4 @@ def _unit(values: Values) -> str:
     return f"metrics-tunnel-{values['HOST']}.service"
 
 
-def _present(values: Values, facts: Facts) -> bool:
-    return f"/etc/systemd/system/{_unit(values)}" in facts.modes
-
-
-def _drift(values: Values, _receipt: Receipt, facts: Facts) -> list[str]:
-    return unit(_unit(values), facts)
-
-
-JUDGE = Judge(present=_present, drift=_drift)
+JUDGE = Judge(unit=_unit)

@@ -7,7 +7,7 @@ of a container's user as well, a tunnel is known by its unit.
 """
 
 from .facts import Facts, Receipt
-from .judge import Judge, Values, unit
+from .judge import Judge, Values
 from .machine import Machine
 from .part import Part
 
@@ -44,13 +44,7 @@ def tunnel_watchdog(server: Machine) -> Part:
     )
 
 
-_UNIT_NAME = "metrics-tunnels-watchdog.service"
-_UNIT_FILE = f"/etc/systemd/system/{_UNIT_NAME}"
 _RUNS_AS = "metrics-tunnel-ssh"
-
-
-def _present(_values: Values, facts: Facts) -> bool:
-    return _UNIT_FILE in facts.modes
 
 
 def _drift(_values: Values, _receipt: Receipt, facts: Facts) -> list[str]:
@@ -60,7 +54,7 @@ def _drift(_values: Values, _receipt: Receipt, facts: Facts) -> list[str]:
         found.append(f"user {_RUNS_AS} is missing; it is made anew, and all tunnels start again as it")
     elif groups != [_RUNS_AS]:
         found.append(f"user {_RUNS_AS} is in the groups {' '.join(groups)} instead of its own alone; it is put there")
-    return [*found, *unit(_UNIT_NAME, facts)]
+    return found
 
 
-JUDGE = Judge(present=_present, drift=_drift)
+JUDGE = Judge(unit=lambda _values: "metrics-tunnels-watchdog.service", drift=_drift)

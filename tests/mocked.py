@@ -202,13 +202,8 @@ def _answered(said: str, questions: Sequence[Question], *, rehearsal: bool) -> s
 def _facts(question: Question, token: str) -> list[str]:
     """Return the facts of a part that is in sync."""
     lines = _owner(question.part, question.owner, token)
-    unit = {
-        "ssh-tunnel": f"metrics-tunnel-{question.values.get('HOST')}",
-        "tunnel-watchdog": "metrics-tunnels-watchdog",
-    }
-    if question.script in unit:
-        shown = (f"Id={unit[question.script]}.service", "UnitFileState=enabled", "ActiveState=active")
-        lines += [fact("unit", text) for text in shown]
+    if unit := question.judge.unit(question.values):
+        lines += [fact("unit", text) for text in (f"Id={unit}", "UnitFileState=enabled", "ActiveState=active")]
         lines.append(fact("user", "metrics-tunnel-ssh metrics-tunnel-ssh"))
     if question.script == "keypair":
         checksum = f"{hashlib.sha256(b'a key').hexdigest()}  {question.values['KEY']}"

@@ -26,8 +26,6 @@ from tests.mocked import (
     refusal,
 )
 
-ON_SERVER = ["mon1-keypair", "mon1-tunnel-watchdog", "mon1-scrape-job", "web1-ssh-tunnel", "web1-scrape-config"]
-ON_HOST = ["web1-authorized-key-mon1", "web1-exporter-node"]
 KEY_PART = "authorized-key-metrics-tunnel-test-mon1-1"
 
 
@@ -39,6 +37,15 @@ def parts(done: Deployment, names: list[str]) -> list[str]:
 @cache
 def first() -> Deployment:
     return deploy(fleet())
+
+
+def on_machine(name: str) -> list[str]:
+    """Return the parts of a machine, in the order of the run."""
+    found = re.compile(rf"^MACHINE={name}$", re.MULTILINE)
+    return [one.name for one in first().resources.values() if found.search(one.inputs.get("stdin", ""))]
+
+
+ON_SERVER, ON_HOST = on_machine("mon1"), on_machine("web1")
 
 
 def in_sync() -> dict[str, str]:

@@ -19,6 +19,7 @@ import stat
 import subprocess
 from dataclasses import dataclass
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,7 +29,7 @@ from components.drift import Finding
 from components.look import look
 from components.payload import started
 from lab.pack import packed
-from tests.mocked import Deployment, deploy, fleet
+from tests.mocked import Deployment, Resource, deploy, fleet
 
 if TYPE_CHECKING:
     from components.machine import Session
@@ -47,7 +48,6 @@ _REAL = re.findall(
 _TOP = "bin|boot|dev|etc|home|lib|lib32|lib64|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var"
 _ABSOLUTE = re.compile(rf"(?<![\w.*}}\]])/(?!dev/(?:null|stdin|tcp|fd)\b)(?={_TOP})(?=(?:{_TOP})(?!\w))")
 _LEFT = re.compile(rf"/(?!dev/(?:null|stdin|tcp|fd)\b)(?:{'|'.join({*_TOP.split('|'), *os.listdir('/')})})(?!\w)")  # noqa: PTH208 - names
-_ORDER = ["keypair", "tunnel-watchdog", "scrape-job", "authorized-key", "ssh-tunnel", "scrape-config", "exporter"]
 _PACKED = re.compile(r'^code=\$\(base64 .*\n((?:\S+\n)+)PACKED\n\) && eval "\$code".*\n', re.MULTILINE)
 # On a busy machine a script that waits in vain takes its time: nothing sleeps in there, but each try is some processes.
 _SECONDS, _TIMED_OUT = 120, 124
@@ -95,9 +95,7 @@ def parts(stack: str = "test", servers: Any = None, hosts: Any = None) -> dict[s
     """Return the parts of a stack by their resource's name, as the components make them."""
     done = deployed(stack, servers, hosts)
     found = {}
-    # In the order of the engine, as far as one matters on one machine.
-    commands = [one for one in done.resources.values() if one.type.endswith(":Command")]
-    for one in sorted(commands, key=lambda one: (_ORDER.index(_kind(one.name)), one.name)):
+    for one in _in_order(done):
         receipt = re.search(r"^PART=(\S+)$", one.inputs["stdin"], re.MULTILINE)
         assert receipt
         found[one.name] = Part(receipt[1], one.inputs["stdin"], done.owner(one.name))
@@ -111,8 +109,11 @@ def deployed(stack: str = "test", servers: Any = None, hosts: Any = None) -> Dep
     return _deployed(stack, key)
 
 
-def _kind(name: str) -> str:
-    return next(kind for kind in _ORDER if f"-{kind}" in name)
+def _in_order(done: Deployment) -> list[Resource]:
+    """Return the commands in an order that the engine may take: each behind those that it depends on."""
+    commands = {name: one for name, one in done.resources.items() if one.type.endswith(":Command")}
+    before = {name: sorted(one.depends_on & commands.keys()) for name, one in sorted(commands.items())}
+    return [commands[name] for name in TopologicalSorter(before).static_order()]
 
 
 class Sandbox:

@@ -1,6 +1,7 @@
 """What holds for the script of every part, in every shell: it converges, restores, and fails without a trace."""
 
 import fcntl
+import re
 import shutil
 from pathlib import Path
 
@@ -229,16 +230,20 @@ def test_on_a_full_disk_a_part_fails_with_every_file_as_it_was_and_running_again
     assert machine.apply(parts()[name]).code == 0
 
 
-# The file that was put in its place when a part was killed.
-KILLED_AT = {
-    "mon1-keypair": "etc/metrics-tunnel/keys/metrics-tunnel-test-mon1-1",
-    "mon1-tunnel-watchdog": "etc/systemd/system/metrics-tunnels-watchdog.service",
+# Files of the parts that share theirs with others, so that no manifest names them.
+NO_MANIFEST = {
     "mon1-scrape-job": "etc/prometheus/prometheus.yml",
     "web1-authorized-key-mon1": "etc/ssh/sshd_config.d/10-metrics-tunnel.conf",
-    "web1-ssh-tunnel": "etc/systemd/system/metrics-tunnel-web1.service",
-    "web1-scrape-config": "etc/metrics-tunnel/targets/test/web1.json",
-    "web1-exporter-node": "etc/systemd/system/prometheus-node-exporter.service.d/zz-metrics-tunnel.conf",
 }
+
+
+def file_of(machine: Sandbox, name: str) -> Path:
+    """Return a file of an applied part."""
+    if name in NO_MANIFEST:
+        return machine / NO_MANIFEST[name]
+    manifest = (receipt(machine, name) / "manifest").read_text()
+    file: str = re.findall(r"^[0-9a-f]{64}  /(.*)$", manifest, re.MULTILINE)[0]
+    return machine / file
 
 
 @in_each_shell
@@ -247,7 +252,7 @@ def test_a_part_that_was_killed_is_taken_away_without_a_trace(name: str, machine
     add_all(machine, name)
     before = machine.state()
     assert machine.apply(parts()[name]).code == 0
-    file = machine / KILLED_AT[name]
+    file = file_of(machine, name)
     # There would be nothing to put in its place otherwise.
     file.write_text(file.read_text().replace("15000", "7") if name == "mon1-scrape-job" else "edited\n")
     machine.write("fake/killed-at", str(file))

@@ -61,12 +61,8 @@ places() {
 
 # Units of ours, whether their files are there or only a receipt says that they should be.
 units() {
-  {
-    echo metrics-tunnels-watchdog.service
-    find /etc/systemd/system -maxdepth 1 -name 'metrics-tunnel-*.service' 2>/dev/null | sed 's/.*\///'
-    find "$STORE" -maxdepth 1 -name 'ssh-tunnel-*' 2>/dev/null |
-      sed 's/.*\/ssh-tunnel-\(.*\)/metrics-tunnel-\1.service/'
-  } | sort -u | xargs systemctl show -p Id -p UnitFileState -p ActiveState -p DropInPaths -- 2>/dev/null || :
+  files_of_ours | sed -n 's/.*\/systemd\/system\/\([^/]*\.service\)$/\1/p' |
+    xargs -r systemctl show -p Id -p UnitFileState -p ActiveState -p DropInPaths -- 2>/dev/null || :
 }
 
 users() {
