@@ -242,7 +242,7 @@ def file_of(machine: Sandbox, name: str) -> Path:
     if name in NO_MANIFEST:
         return machine / NO_MANIFEST[name]
     manifest = (receipt(machine, name) / "manifest").read_text()
-    file: str = re.findall(r"^[0-9a-f]{64}  /(.*)$", manifest, re.MULTILINE)[0]
+    file: str = re.findall(r"^[0-9a-f]{64}  (.*)$", manifest, re.MULTILINE)[0]
     return machine / file
 
 
