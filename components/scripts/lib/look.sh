@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the machine itself tells of a part, where facts alone do not, and what an `up` would refuse there. It is read alone,
-# and nothing on it is changed.
+# What the machine itself tells of a part, where facts alone do not, and what an `up` would refuse
+# there. It is read alone, and nothing on it is changed.
 #
 # Such a part defines in the folder look:
 #   present   is it there?
@@ -21,7 +21,8 @@ folder_drift() {
   done
 }
 
-# What a part's own text in the folder look tells: where it was applied its drift and its notices, else whether it is there.
+# What a part's own text in the folder look tells: where it was applied its drift and its notices,
+# else whether it is there.
 tell() { # OWNER
   begin
   # A value that could leave its place is told by the rehearsal.
