@@ -352,7 +352,9 @@ change() {
   fi
   mkdir -p "${dropin_file%/*}"
   text_changed=
-  put "$dropin_file" "$(dropin_text "$unit_command")"
+  # By itself, so that a text that could not be made ends the run.
+  wanted=$(dropin_text "$unit_command")
+  put "$dropin_file" "$wanted"
   systemctl daemon-reload
   if [ -n "$text_changed$(open_places)" ] || [ -z "$(listeners)" ]; then
     restart "$exporter_unit"

@@ -41,6 +41,16 @@ def test_a_file_that_cannot_be_put_back_is_told_and_its_copy_stays(machine: Sand
 
 
 @in_each_shell
+def test_a_new_file_that_cannot_be_taken_away_is_told(machine: Sandbox) -> None:
+    immutable = 'rm() { case $* in *trial.conf*) return 1 ;; esac; command rm "$@"; }'
+    done = run(machine, f"change() {{ put /{FILE} new; put /etc/other.conf new; {immutable}; fail 'no way'; }}")
+    assert done.code == 3
+    assert "restored" not in done.err
+    assert f"m1 trial: no way; not put back could be: /{FILE}; where there is a copy" in done.err
+    assert not (machine / "etc/other.conf").exists()
+
+
+@in_each_shell
 @pytest.mark.parametrize("inner", ["(fail 'no way')", "text=$(fail 'no way')", "fail 'no way' | cat >/dev/null; false"])
 def test_what_a_subshell_says_as_it_fails_is_not_lost(inner: str, machine: Sandbox) -> None:
     done = run(machine, f"change() {{ {inner}; }}")

@@ -44,10 +44,10 @@ label() { # PATH
   restorecon "$1" 2>/dev/null || :
 }
 
-# Takes files away, and the copies that a killed run has left.
+# Takes files away, and the copies that a killed run has left. False where one cannot be.
 away() { # PATHS
   while [ $# -gt 0 ]; do
-    rm -rf "$1" "$1".mt-*
+    rm -rf "$1" "$1".mt-* || return 1
     shift
   done
 }
