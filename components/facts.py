@@ -52,7 +52,15 @@ class Receipt:
     @property
     def paths(self) -> list[str]:
         """Return the files that the manifest names."""
-        return [path for line in self.manifest if (path := line.partition("  ")[2])]
+        return [path for line in self.manifest if (path := checksum(line)[1])]
+
+
+def checksum(line: str) -> tuple[str, str]:
+    """Return checksum and path of a line of `sha256sum`; one that begins with a backslash has doubled its path's."""
+    found, _, path = line.partition("  ")
+    if found.startswith("\\"):
+        return found[1:], path.replace("\\\\", "\\")
+    return found, path
 
 
 def _forms(owner: str) -> list[tuple[str, str]]:
@@ -76,6 +84,24 @@ class Facts:
     """systemd's properties, by unit."""
     users: dict[str, list[str]] = field(default_factory=dict)
     """A user's groups, by name."""
+    links: list[str] = field(default_factory=list)
+    """Paths of symbolic links below /etc/metrics-tunnel."""
+    listeners: list[str] = field(default_factory=list)
+    """Addresses with ports, such as `127.0.0.1:9100`, `*:9100` or `[::]:9100`."""
+    closed_ports: set[str] = field(default_factory=set)
+    """Ports that some drop-in of ours closes, by its text."""
+    commands: dict[str, str] = field(default_factory=dict)
+    """Commands of an exporter's unit without our drop-in, a line each, by unit."""
+    listeners_asked: dict[str, str] = field(default_factory=dict)
+    """Listen flags in the environment files of an exporter's unit, a line each, by unit."""
+    blocks: dict[str, str] = field(default_factory=dict)
+    """The block of a scrape job as it stands in its file, by part."""
+    marks: dict[str, str] = field(default_factory=dict)
+    """Lines of that file that are a mark of the block or name its job, by part."""
+    answers: dict[str, bool] = field(default_factory=dict)
+    """Whether a Prometheus tells what it runs with, by URL."""
+    running_jobs: dict[str, str] = field(default_factory=dict)
+    """A scrape job as its Prometheus runs it, by part."""
     later: dict[str, Receipt] = field(default_factory=lambda: defaultdict(Receipt))
     """The owners' files once more, as the look ended."""
     applied_meanwhile: set[str] = field(default_factory=set)
@@ -114,8 +140,8 @@ def _mode(facts: Facts, text: str) -> None:
 
 
 def _checksum(facts: Facts, text: str) -> None:
-    checksum, _, path = text.partition("  ")
-    facts.checksums[path] = checksum
+    found, path = checksum(text)
+    facts.checksums[path] = found
 
 
 def _folder(facts: Facts, text: str) -> None:
@@ -126,7 +152,12 @@ def _folder(facts: Facts, text: str) -> None:
 def _unit(facts: Facts, text: str) -> None:
     name, _, value = text.partition("=")
     if name == "Id":
+        # Last, for what follows is of the last one.
+        facts.units.pop(value, None)
         facts.units[value] = {}
+    elif name == "Names" and facts.units:
+        # A unit may be asked for by another name.
+        facts.units |= dict.fromkeys(value.split(), facts.units[next(reversed(facts.units))])
     elif name and facts.units:
         facts.units[next(reversed(facts.units))][name] = value
 
@@ -134,6 +165,43 @@ def _unit(facts: Facts, text: str) -> None:
 def _user(facts: Facts, text: str) -> None:
     user, *groups = text.split()
     facts.users[user] = groups
+
+
+def _link(facts: Facts, text: str) -> None:
+    facts.links.append(text)
+
+
+def _listener(facts: Facts, text: str) -> None:
+    facts.listeners.append(text)
+
+
+def _closed(facts: Facts, text: str) -> None:
+    facts.closed_ports.add(text.partition(" ")[0])
+
+
+def _command(facts: Facts, text: str) -> None:
+    _add_to(facts.commands, text)
+
+
+def _asked(facts: Facts, text: str) -> None:
+    _add_to(facts.listeners_asked, text)
+
+
+def _block(facts: Facts, text: str) -> None:
+    _add_to(facts.blocks, text)
+
+
+def _mark(facts: Facts, text: str) -> None:
+    _add_to(facts.marks, text)
+
+
+def _answers(facts: Facts, text: str) -> None:
+    url, _, answer = text.rpartition(" ")
+    facts.answers[url] = answer == "yes"
+
+
+def _job(facts: Facts, text: str) -> None:
+    _add_to(facts.running_jobs, text)
 
 
 _TAKE: Mapping[str, Callable[[Facts, str], None]] = {
@@ -145,14 +213,28 @@ _TAKE: Mapping[str, Callable[[Facts, str], None]] = {
     "folder": _folder,
     "unit": _unit,
     "user": _user,
+    "link": _link,
+    "listener": _listener,
+    "closed": _closed,
+    "command": _command,
+    "asked": _asked,
+    "block": _block,
+    "mark": _mark,
+    "answers": _answers,
+    "job": _job,
 }
 
 
 def _add_line(receipts: dict[str, Receipt], text: str) -> None:
     path, _, line = text.partition("\t")
     part, _, file = path.partition("/")
-    files = receipts[part].files
-    files[file] = f"{files[file]}\n{line}" if file in files else line
+    _add_to(receipts[part].files, f"{file}\t{line}")
+
+
+def _add_to(texts: dict[str, str], text: str) -> None:
+    """Add a line to the text that it is one of: what that is stands before the first tab."""
+    name, _, line = text.partition("\t")
+    texts[name] = f"{texts[name]}\n{line}" if name in texts else line
 
 
 def _owners(receipt: Receipt | None) -> dict[str, str]:
@@ -161,8 +243,8 @@ def _owners(receipt: Receipt | None) -> dict[str, str]:
 
 
 def lines(output: str) -> Iterator[tuple[str, str]]:
-    """Yield kind and text of each fact."""
-    for line in output.splitlines():
+    """Yield kind and text of each fact. What looks like the end of a line within it is the text's own."""
+    for line in output.split("\n"):
         match line.split("\t", 3):
             case [mark, "fact", kind, text] if mark == _MARK:
                 yield kind, text

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .drift import Finding
-from .facts import STORE, Facts, Receipt
+from .facts import STORE, Facts, Receipt, checksum
 
 Values = Mapping[str, str]
 """What a part's script gets, as far as it is known before anything runs."""
@@ -34,6 +34,8 @@ class Judge:
     """Gives what is not as it was applied, beside files, folders and unit."""
     notices: Callable[[Values, Facts], Sequence[str]] = lambda _values, _facts: ()
     """Gives what is worth a word, and is neither drift nor touched."""
+    asks: str = ""
+    """A function of scripts/look/facts.sh that needs the part's values: what it looks for no receipt may tell."""
 
 
 @dataclass
@@ -89,16 +91,16 @@ def files(receipt: Receipt, facts: Facts) -> list[str]:
     """Return how files differ from a receipt's manifest, which has for each a line of its mode and one of its text."""
     found = []
     for line in receipt.manifest:
-        words = line.split(" ", _WORDS_OF_MODE - 1)
-        path = words[-1]
-        is_there = path in facts.checksums
-        if words[1] == "":
-            if is_there and facts.checksums[path] != words[0]:
+        applied, path = checksum(line)
+        if path:
+            if facts.checksums.get(path, applied) != applied:
                 found.append(f"{path} was edited")
-        elif not is_there:
+            continue
+        mode, owner, path = line.split(" ", _WORDS_OF_MODE - 1)
+        if path not in facts.checksums:
             found.append(f"{path} is missing")
-        elif facts.modes.get(path) != f"{words[0]} {words[1]}":
-            found.append(f"{path} has mode and owner {facts.modes.get(path)} instead of {words[0]} {words[1]}")
+        elif facts.modes.get(path) != f"{mode} {owner}":
+            found.append(f"{path} has mode and owner {facts.modes.get(path)} instead of {mode} {owner}")
     return found
 
 

@@ -149,7 +149,9 @@ async def look(session: Session, questions: Sequence[Question]) -> tuple[Facts, 
 
 
 async def _judged(session: Session, questions: Sequence[Question]) -> tuple[Facts, dict[str, Finding]]:
-    output = await session.ask(observation([_asked(question) for question in questions if is_told(question.script)]))
+    told_there = [_asked(question) for question in questions if is_told(question.script)]
+    with_values = [(question.judge.asks, question.values) for question in questions if question.judge.asks]
+    output = await session.ask(observation(told_there, with_values))
     by_machine: dict[str, Told] = defaultdict(Told)
     for part, kind, text in told(output):
         by_machine[part].add(kind, text)

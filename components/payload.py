@@ -13,6 +13,7 @@ from importlib import resources
 _SCRIPTS = resources.files(__package__).joinpath("scripts")
 _USES = re.compile(r"^# Uses: (.+)$", re.MULTILINE)
 _CORE = "lib/core"
+_FACTS = "look/facts"
 _SIDE_BY_SIDE = 4
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _FIRST_LINE = "# metrics-tunnel"
@@ -90,12 +91,16 @@ def sends_other(values: Mapping[str, str], sent: str) -> bool:
     return any(f"\n{assignments({name: value})}" not in sent for name, value in values.items())
 
 
-def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
+def observation(
+    parts: Sequence[tuple[str, str, Mapping[str, str]]], asked: Sequence[tuple[str, Mapping[str, str]]] = ()
+) -> str:
     """Return the read-only script that brings a machine's facts back.
 
     `parts` are those, as (script, owner, values), that the machine itself is asked about, by a text in scripts/look.
+    `asked` are functions of scripts/look/facts.sh, each with the values of the part that asks it.
     """
-    facts = f"(\n{source('look/facts')}\nPART=x\nbegin\nfacts\n)"
+    calls = "".join(f"(\n{assignments(values)}begin\n{function}\n) || :\n" for function, values in asked)
+    facts = f"(\n{source(_FACTS)}\nPART=x\nbegin\nfacts\n{calls}later\n)"
     return _reading([f"{facts}\n"], parts, "tell", look=True)
 
 
@@ -113,7 +118,8 @@ def _reading(
     texts: list[str], parts: Sequence[tuple[str, str, Mapping[str, str]]], function: str, *, look: bool
 ) -> str:
     scripts = sorted({script for script, *_ in parts})
-    used = dict.fromkeys(["lib/receipt", "lib/files", *(name for script in scripts for name in libraries(script))])
+    sources = [_FACTS, *scripts] if look else scripts
+    used = dict.fromkeys(["lib/receipt", "lib/files", *(name for one in sources for name in libraries(one))])
     blocks = [source(name) for name in used if name != _CORE]
     blocks.append(source("lib/look"))
     for script in scripts:

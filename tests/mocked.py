@@ -208,6 +208,23 @@ def _facts(question: Question, token: str) -> list[str]:
     if question.script == "keypair":
         checksum = f"{hashlib.sha256(b'a key').hexdigest()}  {question.values['KEY']}"
         lines += [fact("receipt", f"{question.part}/manifest\t{checksum}"), fact("checksum", checksum)]
+    if question.script == "exporter":
+        lines += _closed(question)
+    if question.script == "scrape-job":
+        block = f"# BEGIN {question.values['JOB']}"
+        lines += [fact("receipt", f"{question.part}/block\t{block}"), fact("block", f"{question.part}\t{block}")]
+    return lines
+
+
+def _closed(question: Question) -> list[str]:
+    """Return the facts of an exporter on loopback, by a drop-in of ours or without one."""
+    lines = [fact("listener", f"127.0.0.1:{question.values['PORT']}")]
+    if question.values["MANAGE"] == "yes":
+        unit = f"{question.part}.service"
+        held = {"unit": unit, "command": "/bin/x"}
+        lines += [fact("receipt", f"{question.part}/{name}\t{text}") for name, text in held.items()]
+        lines += [fact("unit", text) for text in (f"Id={unit}", "LoadState=loaded", "ActiveState=active")]
+        lines.append(fact("command", f"{unit}\t/bin/x"))
     return lines
 
 

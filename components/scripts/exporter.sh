@@ -10,7 +10,8 @@
 #         dropin_file (ours for it), unit_command (its own, as in ExecStart); see preflight.
 # Kept:   unit, command, asked (see listeners_asked) and places (where it listened before the first
 #         time, a line each), for the next apply, the look and the removal.
-# Uses: core receipt files process http metrics-answer.awk own-command.awk words.awk listeners.awk
+# Uses: core receipt files process http metrics-answer.awk words.awk
+# Uses: listeners.awk exporter-unit own-command.awk closed-ports.awk
 
 shared() { true; }
 
@@ -36,10 +37,6 @@ held=; \\
 done; \\
 exec "\$\$@" \$\$held \$\$ours' metrics-tunnel $(without_prefix "$1")
 DROPIN
-}
-
-dropin_of() { # UNIT
-  echo "/etc/systemd/system/$1.d/zz-metrics-tunnel.conf"
 }
 
 places() {
@@ -136,7 +133,7 @@ find_command() {
 listeners() { ss -Hltnp "sport = :$PORT"; }
 
 # Where something listens, a line each.
-listening_on() { listeners | awk '{ print $4 }' | sort -u; }
+listening_on() { listeners | local_addresses; }
 
 # Where something listens that others than this machine may reach, a line each.
 open_places() { listening_on | grep -vE '^(127\.|\[::1\]|\[::ffff:127\.)' || :; }
@@ -166,19 +163,13 @@ owners_of_port() {
 # The units that our drop-in for this port is for, a line each: by the receipt, however the drop-in
 # looks now, or by its text.
 closed_units() {
-  # shellcheck disable=SC2046 # a pattern
   {
     find "$(dropin_of "$(kept unit)")" 2>/dev/null || :
-    # Releases up to 0.1.0 wrote it in the second way.
-    grep -lsE -e "^ours=--web\.listen-address=127\.0\.0\.1:$PORT;" \
-      -e "=127\.0\.0\.1:$PORT' metrics-tunnel " $(dropin_of '*.service')* || :
+    closed_ports | sed -n "s/^$PORT //p"
   } | sed 's/\.d\/[^/]*$//; s/.*\///' | sort -u
 }
 
 # --- What it is started with.
-
-# Reads what `systemctl cat` prints; prints the unit's own commands, a line each.
-own_command() { awk "$OWN_COMMAND_AWK"; }
 
 # systemd's own letters before a command are +, ! and -.
 exec_prefix() { # COMMAND
@@ -191,15 +182,6 @@ without_prefix() { # COMMAND
 
 # Reads a command; prints its words without quotes and escapes, a line each.
 words() { awk "$WORDS_AWK"; }
-
-# Reads what `systemctl cat` prints; prints the listen flags that the unit's environment files ask
-# for. The drop-in overrules them.
-listeners_asked() {
-  sed -n 's/^[ \t]*EnvironmentFile[ \t]*=[ \t]*-*//p' | while read -r environment_file; do
-    # shellcheck disable=SC2086 # may be a pattern
-    grep -Ho -e '--*web.listen-address[= ][^" ]*' $environment_file 2>/dev/null || :
-  done
-}
 
 # --- Whether it takes our flag.
 

@@ -5,7 +5,8 @@
 #         SERVICE (unit of Prometheus), CONFIG (its prometheus.yml) and URL (of its API), each empty
 #         where it is to be found.
 # Found:  prometheus_process, prometheus_unit, config_file, api_url; see find_prometheus.
-# Uses: core receipt files process http metrics-answer.awk prometheus-yml.awk running-job.awk
+# Uses: core receipt files process http metrics-answer.awk prometheus
+# Uses: job prometheus-yml.awk running-job.awk
 
 # The job, where Prometheus knows all of that; an old one gets less, see known_items.
 # Prometheus hears of a changed target file at once; where it cannot, as where no inotify watch is
@@ -110,7 +111,7 @@ known_items() {
 # Refuses a file in whose list our job would not stand. promtool tells: with the job in it twice it
 # has to complain of two by that name, which it does before it looks for any other file.
 refuse_misplaced() { # FILE ITEMS
-  with_two=$(edited twice "$2" <"$1") || fail "$config_file: $with_two"
+  with_two=$(edited_config twice "$2" <"$1") || fail "$config_file: $with_two"
   said_of_two=$(echo "$with_two" | promtool check config /dev/stdin 2>&1 || :)
   case $said_of_two in
   *"multiple scrape configs with job name \"$JOB\""*) ;;
@@ -118,13 +119,9 @@ refuse_misplaced() { # FILE ITEMS
   esac
 }
 
-as_a_list() {
-  echo "write scrape_configs: alone on its line, and each job below it as - job_name: ..."
-}
-
 # Prints which targets a limit that is lower than before would blind, of those that are up.
 blinded() {
-  limit_before=$(block_in "$config_file" | sed -n 's/.*sample_limit: //p')
+  limit_before=$(our_block_in "$config_file" | sed -n 's/.*sample_limit: //p')
   # What is no number was never a limit.
   [ "${limit_before:-0}" -gt "$SAMPLE_LIMIT" ] 2>/dev/null || return 0
   above=$(targets_above "$SAMPLE_LIMIT")
@@ -141,108 +138,6 @@ targets_above() { # LIMIT
   query="scrape_samples_post_metric_relabeling%7Binstance=~%22${hosts%???}%22%7D%3E$1+and+up==1"
   http_get "$api_url/api/v1/query?query=$query" | sed 's/{"metric/\n&/g' |
     sed -n 's/.*"instance":"\([^"]*\)".*,"\([0-9]*\)"\].*/\1 brings \2/p' | paste -sd ,
-}
-
-# --- The Prometheus that runs here.
-
-# Finds the one Prometheus.
-# Sets: prometheus_process, prometheus_unit, api_url (with no slash at its end), config_file (the
-#       file itself, where a link leads to it)
-find_prometheus() {
-  prometheus_process=$(running_prometheus)
-  case $prometheus_process in
-  '')
-    [ -z "$SERVICE" ] || fail "$SERVICE does not run here; start it, or correct service"
-    fail "Prometheus does not run here; start it or give service"
-    ;;
-  *[!0-9]*) fail "two Prometheus run here; give service" ;;
-  esac
-  prometheus_unit=$(unit_of "$prometheus_process")
-  [ -n "$prometheus_unit" ] || fail "Prometheus is no systemd service; run it as one"
-  if is_shell "$prometheus_process"; then
-    fail "the main process of $prometheus_unit is a shell, which our signal would end;" \
-      "put exec before Prometheus in its command"
-  fi
-  api_url=${URL:-$(url_by_its_flags)}
-  named_config=${CONFIG:-$(config_it_reads "$api_url")}
-  [ -n "$named_config" ] || fail "Prometheus does not answer on $api_url; give url and configFile"
-  # Without a folder it is below the one that Prometheus runs in.
-  config_file=$(cd "/proc/$prometheus_process/cwd" && readlink -f "$named_config")
-  case $config_file in
-  *[[:space:]*?\\[]*) fail "$config_file: move it to a path without blanks or *?[\\" ;;
-  esac
-}
-
-# Prints the processes of Prometheus, a line each.
-running_prometheus() {
-  if [ -n "$SERVICE" ]; then
-    prometheus_of_service "$SERVICE"
-  else
-    processes_named_prometheus
-  fi
-}
-
-# Prints the main process of a service. That may be a shell that waits for Prometheus, as where its
-# command ends in "| tee FILE": our signal would end the shell, and Prometheus with it. So then it
-# is the Prometheus of the same unit, where there is one.
-prometheus_of_service() { # UNIT
-  main_process=$(shows "$1" MainPID | sed 's/^0$//')
-  prometheus=$main_process
-  if is_shell "$main_process"; then
-    its_unit=$(unit_of "$main_process")
-    for process in $(processes_named_prometheus); do
-      [ "$(unit_of "$process")" != "$its_unit" ] || prometheus=$process
-    done
-  fi
-  echo "$prometheus"
-}
-
-processes_named_prometheus() { cd /proc && grep -lsx prometheus [0-9]*/comm | cut -d/ -f1; }
-
-is_shell() { # PROCESS
-  case $(name_of "$1") in
-  sh | bash | dash | ash | ksh | zsh | busybox) return 0 ;;
-  esac
-  false
-}
-
-name_of() { # PROCESS, or nothing
-  if [ -n "$1" ]; then
-    cat "/proc/$1/comm" 2>/dev/null || :
-  fi
-}
-
-# The URL at which Prometheus has its API, by what it was started with.
-url_by_its_flags() {
-  address=$(flag web.listen-address)
-  address=${address:-:9090}
-  # What stands for all addresses of a machine is asked on loopback.
-  case ${address%:*} in
-  '' | 0.0.0.0 | '[::]') address=127.0.0.1:${address##*:} ;;
-  esac
-  prefix=$(flag web.route-prefix)
-  if [ -z "$prefix" ]; then
-    # Then it is the path of the URL that others know Prometheus by.
-    prefix=$(flag web.external-url)
-    case $prefix in
-    *://*/*) prefix=${prefix#*://*/} ;;
-    *://*) prefix= ;;
-    esac
-  fi
-  prefix=${prefix#/}
-  echo "http://$address${prefix:+/${prefix%/}}"
-}
-
-# A flag of the running Prometheus, written --NAME=VALUE or --NAME VALUE; the last one where it has
-# several.
-flag() { # NAME
-  tr '\0' '\n' <"/proc/$prometheus_process/cmdline" |
-    sed -n "s/^--*$1=//p;/^--*$1\$/{n;p;}" | tail -n 1
-}
-
-# The file that Prometheus was started with, by its own words.
-config_it_reads() { # URL
-  http_get "$1/api/v1/status/flags" | sed -n 's/.*"config.file":"\([^"]*\)".*/\1/p'
 }
 
 # --- The change.
@@ -265,7 +160,7 @@ write_candidate() { # FILE removed | FILE placed ITEMS
   candidate=$1.mt-new
   remember "$1"
   cp -p "$1" "$candidate"
-  edited "$2" "${3-}" <"$1" >"$candidate" || fail "$1: $(cat "$candidate")"
+  edited_config "$2" "${3-}" <"$1" >"$candidate" || fail "$1: $(cat "$candidate")"
 }
 
 # Puts the candidate in place of config_file, which promtool must like, and waits until Prometheus
@@ -312,7 +207,7 @@ reloaded() {
 # Whether it has, and runs our job where the file has our block, and else does not.
 loaded() {
   reloaded || return 1
-  if [ -n "$(block_in "$config_file")" ]; then
+  if [ -n "$(our_block_in "$config_file")" ]; then
     [ -n "$(running_job)" ]
   else
     [ -z "$(running_job)" ]
@@ -367,7 +262,7 @@ record() {
   keep url "$api_url"
   keep config "$config_file"
   keep unit "$prometheus_unit"
-  keep block "$(block_in "$config_file")"
+  keep block "$(our_block_in "$config_file")"
   keep running "$(running_job)"
 }
 
@@ -404,25 +299,10 @@ restore() {
 # It stays where it is not empty: the files in it are other parts' or somebody's own.
 drop_targets_folder() { rmdir -p "/etc/metrics-tunnel/targets/$STACK" 2>/dev/null || :; }
 
-# --- The job and its block.
-
-# Reads a prometheus.yml and prints it as prometheus-yml.awk edits it, or fails with the reason as
-# the only line.
-edited() { # removed | shown | placed ITEMS | twice ITEMS
-  { cat && printf x; } |
-    JOB="$JOB" ITEMS="${2-}" AS_A_LIST="$(as_a_list)" awk -v action="$1" "$PROMETHEUS_YML_AWK"
-}
-
-# Our block as it stands in a file, marks and all.
-block_in() { edited shown <"$1"; } # FILE
-
-# Reads a block; prints it less what it may get from the block of another stack that was taken out.
-without_inherited() { sed '1s/ joined$//;/^ *scrape_configs:$/d'; }
+# --- The job.
 
 # The job as Prometheus runs it, from its API.
 running_job() { http_get "$api_url/api/v1/status/config" | job_in_answer; }
-
-job_in_answer() { sed 's/\\n/\n/g' | JOB="$JOB" awk "$RUNNING_JOB_AWK"; }
 
 # --- Files.
 

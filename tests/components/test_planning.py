@@ -21,6 +21,7 @@ from tests.mocked import (
     deploy,
     drift,
     exporter,
+    fact,
     fleet,
     generation,
     refusal,
@@ -80,7 +81,7 @@ def test_machines_with_nothing_applied_get_new_generations_without_a_warning() -
 
 def test_a_drifted_part_alone_is_planned_and_a_warning_on_it_says_machine_part_and_finding() -> None:
     answers = in_sync()
-    answers["web1"] = answers["web1"].replace(END, drift("exporter-9100", "exporter listens on 0.0.0.0:9100") + END)
+    answers["web1"] = answers["web1"].replace(END, fact("listener", "0.0.0.0:9100") + END)
     done = deploy(fleet(), answers, preview=True)
     changed = {name for name in ON_SERVER + ON_HOST if done.generation(name) != "0a1b2c3d"}
     assert changed == {"web1-exporter-node"}
@@ -89,11 +90,11 @@ def test_a_drifted_part_alone_is_planned_and_a_warning_on_it_says_machine_part_a
 
 def test_an_update_says_that_it_mends_what_its_preview_has_warned_of() -> None:
     answers = in_sync()
-    more = drift("exporter-9100", "exporter x is stopped") + refusal("exporter-9100", "busy")
-    answers["web1"] = answers["web1"].replace(END, more + END)
+    stopped = fact("unit", "Id=exporter-9100.service") + fact("unit", "ActiveState=failed")
+    answers["web1"] = answers["web1"].replace(END, stopped + refusal("exporter-9100", "busy") + END)
     done = deploy(fleet(), answers)
     assert not done.warnings
-    text = "web1 exporter-9100: found, and mended by this run: exporter x is stopped"
+    text = "web1 exporter-9100: found, and mended by this run: exporter exporter-9100.service is stopped"
     assert done.notes == [("web1-exporter-node", text)]
 
 

@@ -444,6 +444,51 @@ def test_a_unit_with_a_backslash_in_its_name_is_served_without_a_trace(machine: 
     assert machine.state() == before
 
 
+@in_each_shell
+def test_a_look_reads_what_apply_has_kept_of_a_unit_with_a_backslash_in_its_name(machine: Sandbox) -> None:
+    unit = "node\\x2dexporter.service"
+    machine.add_exporter(unit.removesuffix(".service"))
+    assert machine.apply(NODE).code == 0
+    assert machine.look(NODE, "web1") == Finding("0a1b2c3d")
+    (machine / f"fake/running/{unit}").unlink()
+    machine.edit(f"usr/lib/systemd/system/{unit}", "$ARGS", "--new $ARGS")
+    machine.edit("etc/default/node\\x2dexporter", '""', '"--web.listen-address=0.0.0.0:9100"')
+    asked = r"/etc/default/node\x2dexporter:--web.listen-address=0.0.0.0:9100"
+    assert [text.replace(str(machine.root), "") for text in machine.look(NODE, "web1").drift] == [
+        f"exporter {unit} is stopped",
+        f"the command of {unit} was changed",
+        f"environment asks for another listener ({asked}); it is overruled",
+    ]
+
+
+@pytest.mark.parametrize("text", ["of today", "of 0.1.0"])
+def test_a_lost_receipt_is_known_by_the_drop_in_that_closes_the_port(text: str, machine: Sandbox) -> None:
+    machine.add_exporter()
+    assert machine.apply(NODE).code == 0
+    if text == "of 0.1.0":
+        machine.write(
+            DROPIN, f"[Service]\nExecStart=\nExecStart=/bin/sh -c 'exec \"$$@\" {OURS}' metrics-tunnel /bin/x\n"
+        )
+    (machine / "var/lib/metrics-tunnel/exporter-9100").rename(machine / "lost")
+    says = "its receipt /var/lib/metrics-tunnel/exporter-9100 is missing; it is applied again"
+    assert machine.look(NODE, "web1") == Finding(None, [says])
+    machine.write(DROPIN, machine.read(DROPIN).replace("9100", "9101"))
+    assert machine.look(NODE, "web1").drift == []
+
+
+def test_a_look_asks_systemd_of_all_units_at_once_and_who_listens_once(machine: Sandbox) -> None:
+    hosts = {"web1": {"exporters": {"node": exporter(), "app": exporter(port=9200, job="app")}}}
+    machine.add_exporter("app-exporter", 9200)
+    machine.add_exporter()
+    machine.write("fake/listeners", "*:9100 9100 x\n*:9200 9200 y\n")
+    for name in (NAME, "web1-exporter-app"):
+        assert machine.apply(parts(hosts=hosts)[name]).code == 0
+    (machine / "fake/calls").unlink()
+    assert machine.look(NODE, "web1", done=deployed(hosts=hosts)).drift == []
+    assert len(machine.calls("-p UnitFileState")) == 1
+    assert len(machine.calls("systemctl cat")) == 2
+
+
 def test_an_exporter_that_is_gone_does_not_stand_in_the_way(machine: Sandbox) -> None:
     machine.add_exporter()
     assert machine.apply(NODE).code == 0

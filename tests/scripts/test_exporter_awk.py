@@ -81,6 +81,19 @@ LISTENERS = {
 }
 """What `ss -Hltnp` prints, and what listeners.awk makes of it."""
 
+_OF_TODAY = "[Service]\nExecStart=\nExecStart=/bin/sh -c ' \\\nours=--web.listen-address=127.0.0.1:9100; held=; \\\n"
+CLOSED = {
+    "of today": (_OF_TODAY, "9100"),
+    "of 0.1.0": (
+        "ExecStart=/bin/sh -c 'exec \"$$@\" --web.listen-address=127.0.0.1:9187' metrics-tunnel /bin/a --b :9188\n",
+        "9187",
+    ),
+    "by another hand": ("[Service]\nExecStart=\nExecStart=/bin/a --web.listen-address=127.0.0.1:9100\n", ""),
+    "opened by a hand": (_OF_TODAY.replace("127.0.0.1", "0.0.0.0"), ""),  # noqa: S104 - the drift
+    "empty": ("", ""),
+}
+"""Drop-ins, and the port that closed-ports.awk finds in each."""
+
 
 def run(awk: str, program: str, text: str) -> str:
     """Return what a program prints of a text."""
@@ -115,3 +128,16 @@ def test_a_command_is_split_into_its_words(name: str, awk: str) -> None:
 def test_each_process_that_listens_has_a_line(name: str, awk: str) -> None:
     given, wanted = LISTENERS[name]
     assert run(awk, "listeners.awk", given) == wanted
+
+
+@pytest.mark.parametrize("awk", AWKS)
+def test_a_drop_in_says_which_port_it_closes(awk: str, tmp_path: Path) -> None:
+    command = ["busybox", "awk"] if awk == "busybox" else [awk]
+    files = {name: tmp_path / f"{name.replace(' ', '-')}.conf" for name in CLOSED}
+    for name, file in files.items():
+        file.write_text(CLOSED[name][0])
+    done = subprocess.run(
+        [*command, "-f", PROGRAMS / "closed-ports.awk", *files.values()], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [f"{port} {files[name]}" for name, (_, port) in CLOSED.items() if port]
+    assert done.stderr == ""

@@ -15,7 +15,7 @@ from tests.scripts.sandbox import AWKS, SHELLS
 ITEMS = f"""\
 - job_name: {JOB}
   scrape_interval: 5s"""
-EDITOR = code("scrape-job") + '\nedited "$@"\n'
+EDITOR = code("scrape-job") + '\nedited_config "$@"\n'
 
 
 class Editor:

@@ -632,6 +632,54 @@ def test_a_target_file_of_somebody_else_is_told_and_left_alone(machine: Sandbox)
     assert found.notices[0].startswith("/etc/metrics-tunnel/targets/test/mine.json is no target file of ours")
 
 
+def test_a_link_among_the_target_files_is_told(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    assert machine.apply(JOB).code == 0
+    machine.write("srv/mine.json", "[]")
+    (machine / "etc/metrics-tunnel/targets/test/mine.json").symlink_to(machine / "srv/mine.json")
+    found = machine.look(JOB, "mon1")
+    assert (found.drift, len(found.notices)) == ([], 1)
+    assert "targets/test/mine.json is no target file of ours" in found.notices[0]
+
+
+def test_a_look_asks_a_prometheus_once_for_the_jobs_of_all_stacks(machine: Sandbox) -> None:
+    prod = parts("prod")["mon1-scrape-job"]
+    machine.add_prometheus()
+    for part in (JOB, prod):
+        assert machine.apply(part).code == 0
+    (machine / "fake/calls").unlink()
+    for part, done in ((JOB, deployed()), (prod, deployed("prod"))):
+        assert machine.look(part, "mon1", done=done) == Finding("0a1b2c3d")
+    # Once a look.
+    assert machine.calls("http ") == ["http http://127.0.0.1:9090/api/v1/status/config"] * 2
+    machine.write("fake/loaded", (machine / "fake/loaded").read_text().replace("metrics-tunnel-test", "another"))
+    assert machine.look(prod, "mon1", done=deployed("prod")).drift == []
+    assert machine.look(JOB, "mon1").drift == ["Prometheus runs without the job metrics-tunnel-test as it was loaded"]
+
+
+@in_each_shell
+@pytest.mark.parametrize("given", [{}, {"service": "prometheus.service"}, {"config_file": "/" + CONFIG}])
+def test_a_lost_receipt_is_known_by_the_block_in_the_file_of_the_prometheus_that_its_values_name(
+    given: dict[str, str], machine: Sandbox
+) -> None:
+    servers = {"mon1": given}
+    job, done = parts(servers=servers)["mon1-scrape-job"], deployed(servers=servers)
+    machine.add_prometheus()
+    assert machine.apply(job).code == 0
+    (machine / "var/lib/metrics-tunnel/scrape-job-test").rename(machine / "lost")
+    lost = Finding(None, ["its receipt /var/lib/metrics-tunnel/scrape-job-test is missing; it is applied again"])
+    assert machine.look(job, "mon1", done=done) == lost
+    machine.write("proc/778/comm", "prometheus\n")
+    found = machine.look(job, "mon1", done=done)
+    if "service" in given:
+        assert found == lost
+    else:
+        # Nobody can tell which of two it is.
+        assert (found.drift, found.refusals) == ([], ["two Prometheus run here; give service"])
+    machine.write(CONFIG, PROMETHEUS)
+    assert machine.look(job, "mon1", done=done).drift == []
+
+
 def test_a_limit_that_would_blind_a_target_is_told_where_nothing_drifted(machine: Sandbox) -> None:
     machine.add_prometheus()
     many = {"mon1": {"sample_limit": 50000}}

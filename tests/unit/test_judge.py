@@ -40,6 +40,15 @@ def test_a_file_is_compared_with_the_manifest(mode: str | None, checksum: str | 
     assert files(receipt(), facts) == says
 
 
+@pytest.mark.parametrize(("seen", "says"), [(SUM, []), (OTHER, ["/etc/node\\x2d.conf was edited"])])
+def test_a_path_with_a_backslash_is_that_whose_backslash_sha256sum_has_doubled(seen: str, says: list[str]) -> None:
+    path, doubled = "/etc/node\\x2d.conf", "/etc/node\\\\x2d.conf"
+    held = Receipt({"manifest": f"644 root {path}\n\\{SUM}  {doubled}"})
+    facts = read(fact("mode", f"644 root {path}") + fact("checksum", f"\\{seen}  {doubled}"))
+    assert (held.paths, files(held, facts)) == ([path], says)
+    assert files(held, Facts()) == [f"{path} is missing"]
+
+
 @pytest.mark.parametrize(
     ("shown", "says"),
     [

@@ -7,9 +7,22 @@
 #   mode      MODE OWNER PATH   files of ours, and those that receipts name
 #   checksum  SHA256  PATH      the same
 #   folder    PATH TEXT         a folder on the way to ours that others may write to, or that ours cannot be reached through
-#   unit      NAME=VALUE        systemd's properties of our units; each unit begins with its Id
+#   unit      NAME=VALUE        systemd's properties of our units and of exporters'; each unit begins with its Id
 #   user      NAME GROUPS       users of ours that are there
+#   link      PATH              symbolic links below /etc/metrics-tunnel
+#   listener  ADDRESS           where something listens by TCP
+#   closed    PORT FILE         each drop-in of ours for an exporter, and the port that it closes by its text
+#   command   UNIT LINE         the commands of each exporter's unit, less our drop-in
+#   asked     UNIT LINE         listen flags in the environment files of each exporter's unit, behind the file's name
+#   block     PART LINE         the block of each scrape job, as it stands in its prometheus.yml
+#   mark      PART LINE         each line there that is a mark of that block, or names its job
+#   answers   URL yes|no        whether a Prometheus that a receipt names tells what it runs with
+#   job       PART LINE         the job as that Prometheus runs it
 #   later     PATH LINE         the owners once more: what another run has applied meanwhile is told from them
+#
+# Between facts and later it calls functions of this file with the values of a part that wants that (Judge.asks).
+# Uses: core receipt files process http prometheus exporter-unit own-command.awk closed-ports.awk
+# Uses: job prometheus-yml.awk running-job.awk
 
 facts() {
   receipts | fact receipt
@@ -19,12 +32,21 @@ facts() {
   folder_drift | fact folder
   units | fact unit
   users | fact user
-  receipts owners/ | fact later
+  links | fact link
+  listeners | fact listener
+  closed_ports | fact closed
+  commands_of_exporters
+  blocks_of_jobs
+  jobs_that_run
 }
 
-# Reads lines; prints each as a fact.
-fact() { # KIND
-  awk -v kind="$1" '{ print "metrics-tunnel\tfact\t" kind "\t" $0 }'
+later() { receipts owners/ | fact later; }
+
+# Reads lines; prints each as a fact, with a unit or a part before it where it is one of that.
+fact() { # KIND [UNIT | PART]
+  OF="${2-}" awk -v kind="$1" '
+    BEGIN { of = ENVIRON["OF"] == "" ? "" : ENVIRON["OF"] "\t" }
+    { print "metrics-tunnel\tfact\t" kind "\t" of $0 }'
 }
 
 # Lines of receipts, of all their files or of those below a folder. What is gone as it is read was just taken away.
@@ -45,9 +67,12 @@ checksums() { files_of_ours | tr '\n' '\0' | xargs -r0 sha256sum 2>/dev/null || 
 # Each folder may be missing.
 files_of_ours() {
   {
-    cat "$STORE"/*/manifest 2>/dev/null | sed -n 's/^[0-9a-f]\{64\}  //p'
+    # By the lines of modes: sha256sum doubles the backslashes of a path.
+    cat "$STORE"/*/manifest 2>/dev/null | sed -n 's/^[0-7]* [^ ][^ ]* //p'
     find /etc/metrics-tunnel -type f 2>/dev/null || :
     find /etc/systemd/system -maxdepth 1 -name 'metrics-tunnel*.service' 2>/dev/null || :
+    # shellcheck disable=SC2046 # a pattern
+    find $(dropin_of '*.service') 2>/dev/null || :
   } | sort -u
 }
 
@@ -59,10 +84,13 @@ places() {
   echo "$STORE"/*/owners/x
 }
 
-# Units of ours, whether their files are there or only a receipt says that they should be.
+# Units of ours, whether their files are there or only a receipt says that they should be, and exporters'.
 units() {
-  files_of_ours | sed -n 's/.*\/systemd\/system\/\([^/]*\.service\)$/\1/p' |
-    xargs -r systemctl show -p Id -p UnitFileState -p ActiveState -p DropInPaths -- 2>/dev/null || :
+  {
+    files_of_ours | sed -n 's/.*\/systemd\/system\/\([^/]*\.service\)$/\1/p'
+    units_of_exporters
+  } | sort -u | tr '\n' '\0' | xargs -r0 systemctl show -p Id -p Names -p LoadState \
+    -p UnitFileState -p ActiveState -p DropInPaths -- 2>/dev/null || :
 }
 
 users() {
@@ -71,4 +99,71 @@ users() {
       echo "$user $(id -Gn "$user")"
     fi
   done
+}
+
+links() { find /etc/metrics-tunnel -type l 2>/dev/null || :; }
+
+# --- Exporters.
+
+listeners() { ss -Hltn | local_addresses; }
+
+# Those that receipts name; one with MANAGE=no names none, and what else is no unit's name was cut short.
+units_of_exporters() { cat "$STORE"/exporter-*/unit 2>/dev/null | grep -xE '[A-Za-z0-9:_.@\-]+\.service' | sort -u; }
+
+commands_of_exporters() {
+  units_of_exporters | while IFS= read -r exporter_unit; do
+    unit_text=$(systemctl cat "$exporter_unit" 2>/dev/null </dev/null || :)
+    printf '%s\n' "$unit_text" | own_command | fact command "$exporter_unit"
+    printf '%s\n' "$unit_text" | listeners_asked | fact asked "$exporter_unit"
+  done
+}
+
+# --- Scrape jobs.
+
+# By the file that each receipt names.
+blocks_of_jobs() {
+  for folder in "$STORE"/scrape-job-*; do
+    if [ -f "$folder/config" ]; then
+      block_of_job "${folder##*/}" "$(cat "$folder/config")"
+    fi
+  done
+}
+
+# What stands in a file of a job.
+block_of_job() { # PART FILE
+  JOB=$(job_of "$1")
+  our_block_in "$2" 2>/dev/null | fact block "$1"
+  grep -Es "^[[:space:]]*(# (BEGIN|END)|-?[[:space:]]*job_name:) $JOB([[:space:]]|$)" "$2" | fact mark "$1"
+}
+
+job_of() { # PART
+  echo "metrics-tunnel-${1#scrape-job-}"
+}
+
+# Each Prometheus that receipts name is asked once, however many jobs it has.
+jobs_that_run() {
+  cat "$STORE"/scrape-job-*/url 2>/dev/null | grep '^http://' | sort -u | while IFS= read -r api_url; do
+    configuration=$(http_get "$api_url/api/v1/status/config")
+    if [ -n "$configuration" ]; then
+      echo "$api_url yes" | fact answers
+    else
+      echo "$api_url no" | fact answers
+    fi
+    # shellcheck disable=SC2013 # a list of files
+    for file in $(grep -lxF -e "$api_url" "$STORE"/scrape-job-*/url); do
+      part=${file%/url}
+      part=${part##*/}
+      JOB=$(job_of "$part")
+      printf '%s\n' "$configuration" | job_in_answer | fact job "$part"
+    done
+  done
+}
+
+# The block of a job whose receipt is lost, in the file that the Prometheus of its values reads; nothing where there is none.
+lost_job() {
+  if [ -n "$(owner_files)" ] || [ -n "$(out_of_place)" ]; then
+    return 0
+  fi
+  config_file=$(find_prometheus >/dev/null 2>&1 3>&1 && echo "$config_file") || return 0
+  block_of_job "$PART" "$config_file"
 }
