@@ -129,7 +129,7 @@ blocks_of_jobs() {
   done
 }
 
-# What stands in a file of a job.
+# What stands in a file of a job, by whose name the library lib/job.sh looks for it (JOB).
 block_of_job() { # PART FILE
   JOB=$(job_of "$1")
   our_block_in "$2" 2>/dev/null | fact block "$1"
