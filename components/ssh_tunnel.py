@@ -1,7 +1,7 @@
 """The hardened unit on a server that carries one host's scrapes."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -12,24 +12,6 @@ from .machine import Machine
 from .part import Part
 
 TUNNEL_USER = "metrics-tunnel"
-_UNIT = """\
-# Managed by metrics-tunnel, stack {stack}; key {key_id}
-[Unit]
-Description=SSH tunnel to {host}
-Wants=network-online.target
-After=network-online.target nss-lookup.target
-StartLimitIntervalSec=0
-[Service]
-Type=exec
-Restart=always
-RestartSec=5
-User=metrics-tunnel-ssh
-UMask=0077
-ExecStart=/usr/bin/ssh -NTF none -oIdentitiesOnly=yes -oIdentityFile=${{CREDENTIALS_DIRECTORY}}/key \
--oUserKnownHostsFile=${{CREDENTIALS_DIRECTORY}}/known_hosts -oGlobalKnownHostsFile=/dev/null \
--oStrictHostKeyChecking=yes -oHostKeyAlias={host} -oUpdateHostKeys=no -oBatchMode=yes -oExitOnForwardFailure=yes \
--oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=2 -p {port} {forwards} -- {login}@{address}
-LoadCredential=key:{key}"""
 
 
 @dataclass(frozen=True)
@@ -41,36 +23,33 @@ class Forward:
     path: str = "/metrics"
 
 
-def desired(
-    stack: str,
-    host: str,
-    address: str,
-    port: int,
-    key: Mapping[str, str],
-    host_key: str,
-    forwards: Sequence[Forward],
-    login: str = TUNNEL_USER,
-) -> dict[str, str]:
-    """Return the unit, to which the script adds that key and its sandbox, and the pinned host key.
+def desired(host: str, login: str, port: int, key: str, forwards: Sequence[Forward]) -> dict[str, str]:
+    """Return what the unit's text, which stands whole in the script, is made of, as far as the settings say it.
 
-    `key` says `path` on the server and `public` line.
+    `login` and `port` are the host's, `key` is the private key's path on the server.
+    """
+    return {
+        "HOST": host,
+        "LOGIN": login,
+        "SSH_PORT": str(port),
+        "KEY": key,
+        "FORWARDS": " ".join(f"{forward.listen}:127.0.0.1:{forward.port}" for forward in forwards),
+        "LISTENS": " ".join(forward.listen + forward.path for forward in forwards),
+    }
+
+
+def late_values(host: str, address: str, public_key: str, host_key: str) -> dict[str, str]:
+    """Return the values that other resources may tell: where the host is, its key, and the mark of the tunnels' key.
+
+    Raises ValueError where the address is none.
     """
     try:
-        # It may be another resource's output, which no check of settings has seen.
+        # No check of settings has seen another resource's output.
         address = rules.address(address)
     except ValueError as error:
         raise ValueError(f"{host}: address {address!r} {error}") from None
-    unit = _UNIT.format(
-        stack=stack,
-        key_id=hashlib.sha256(key["public"].encode()).hexdigest()[:16],
-        host=host,
-        address=address,
-        port=port,
-        key=key["path"],
-        login=login,
-        forwards=" ".join(f"-L {forward.listen}:127.0.0.1:{forward.port}" for forward in forwards),
-    )
-    return {"UNIT_FILE": unit, "HOST_KEY": host_key}
+    key_id = hashlib.sha256(public_key.encode()).hexdigest()[:16]
+    return {"ADDRESS": address, "KEY_ID": key_id, "HOST_KEY": host_key}
 
 
 def ssh_tunnel(
@@ -88,32 +67,18 @@ def ssh_tunnel(
 
     Its proof gives each scrape the `timeout` that the server's Prometheus gives it.
     """
-    stack = pulumi.get_stack()
     seconds = proof.scrape_seconds([timeout])
-    wanted = pulumi.Output.all(host.connection["address"], public_key, host.connection.get("host_key", "")).apply(
-        lambda v: desired(
-            stack,
-            host.name,
-            v[0],
-            int(host.connection.get("port", 22)),
-            {"path": key, "public": v[1]},
-            v[2],
-            forwards,
-            login,
-        )
+    late = pulumi.Output.all(host.connection["address"], public_key, host.connection.get("host_key", "")).apply(
+        lambda given: late_values(host.name, *given)
     )
-    values = {
-        "HOST": host.name,
-        "LISTENS": " ".join(forward.listen + forward.path for forward in forwards),
-        "SCRAPE_SECONDS": str(seconds),
-    }
+    values = desired(host.name, login, int(host.connection.get("port", 22)), key, forwards)
     return Part(
         name=f"{host.name}-ssh-tunnel" + (f"-{server.name}" if many else ""),
         receipt=f"ssh-tunnel-{host.name}",
         script="ssh-tunnel",
         machine=server,
-        values=values,
-        late={name: wanted[name] for name in ("UNIT_FILE", "HOST_KEY")},
+        values={**values, "SCRAPE_SECONDS": str(seconds)},
+        late={name: late[name] for name in ("ADDRESS", "KEY_ID", "HOST_KEY")},
         judge=JUDGE,
         offline=host.offline,
         # Before a change, for its proof, and where that fails for what is put back.

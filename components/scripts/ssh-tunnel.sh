@@ -1,139 +1,249 @@
 #!/bin/sh
 # On a server: the hardened unit that carries a host's scrapes. Proves itself by a real scrape.
-# Values: HOST, HOST_KEY (type and key), UNIT_FILE (text, without the host key and its sandbox), LISTENS (address:port/path ...), SCRAPE_SECONDS
-# (that one scrape may take).
+#
+# Values: HOST and HOST_KEY (type and key); ADDRESS, SSH_PORT and LOGIN (where and as whom ssh logs
+#         in); KEY (path of the private key) and KEY_ID (of its public half: with another key the
+#         unit has another text, and so starts anew); FORWARDS (as ssh takes them behind -L, with
+#         blanks between); LISTENS (ADDRESS:PORT/PATH of each scrape, with blanks between) and
+#         SCRAPE_SECONDS (that one scrape may take).
+# Constants: see paths.
 # Uses: core receipt files process unit http metrics-answer.awk
+
+# ssh ends by itself where it cannot open a forward, where another host key answers, and where it
+# has heard nothing for ten seconds; systemd starts it anew. No ssh_config and no known host of this
+# machine counts. Both keys are files of root's, which systemd hands over in a folder for this unit
+# alone. This shell joins the lines of the command; ${CREDENTIALS_DIRECTORY} is left to systemd.
+unit_text() {
+  cat <<UNIT
+# Managed by metrics-tunnel, stack $STACK; key $KEY_ID
+[Unit]
+Description=SSH tunnel to $HOST
+Wants=network-online.target
+After=network-online.target nss-lookup.target
+StartLimitIntervalSec=0
+[Service]
+Type=exec
+Restart=always
+RestartSec=5
+User=metrics-tunnel-ssh
+UMask=0077
+ExecStart=/usr/bin/ssh -NTF none \
+-oIdentitiesOnly=yes -oIdentityFile=\${CREDENTIALS_DIRECTORY}/key \
+-oUserKnownHostsFile=\${CREDENTIALS_DIRECTORY}/known_hosts -oGlobalKnownHostsFile=/dev/null \
+-oStrictHostKeyChecking=yes -oHostKeyAlias=$HOST -oUpdateHostKeys=no \
+-oBatchMode=yes -oExitOnForwardFailure=yes \
+-oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=2 \
+-p $SSH_PORT $(forward_options) -- $LOGIN@$ADDRESS
+LoadCredential=key:$KEY
+LoadCredential=known_hosts:$known_hosts_file
+$(sandbox /usr/bin/ssh)
+UNIT
+}
+
+forward_options() { printf '%s\n' "$FORWARDS" | sed 's/[^ ][^ ]*/-L &/g'; }
 
 paths() {
   unit=metrics-tunnel-$HOST.service
-  J="journalctl -u $unit"
   UNITS=/etc/systemd/system
   unit_file=$UNITS/$unit
   known_hosts_file=/etc/metrics-tunnel/known_hosts/$HOST
 }
-
-preflight() {
-  paths
-  carried_before=
-  [ -x /usr/bin/ssh ] || fail "no /usr/bin/ssh; install the OpenSSH client here (openssh-client, on Red Hat openssh-clients)"
-  [ ! -s $unit_file ] || grep -q "stack $STACK;" $unit_file || held_by_this_stack || fail "$unit_file is another stack's; rename the host"
-  P=$(shows $unit MainPID)
-  for L in $LISTENS; do
-    L=${L%%/*}
-    # A wildcard listener owns the port on every loopback address.
-    W=$(ss -Hltnp "sport = :${L##*:}" | awk -v a=$L '!/pid='$P',/&&($4==a||$4~/^(\*|0.0.0.0|\[::]):/)')
-    [ -n "$W" ] || continue
-    A=${W#*pid=}
-    case $(unit_of "${A%%,*}") in metrics-tunnel-*) fail "$L is another host's; take that one out first, or give another listen" ;; esac
-    W=${W#*\"}
-    fail "$L is used by ${W%%\"*}; give another listen"
-  done
-  refuse_without_credentials
-  note_unit logged_in
-}
-
-# Images of containers (LXC) hold a drop-in for all services that empties what they load: the tunnel would get no key.
-refuse_without_credentials() {
-  # An empty one of the encrypted empties the same list.
-  empties='^[[:space:]]*LoadCredential\(Encrypted\)\{0,1\}[[:space:]]*=[[:space:]]*$'
-  for dropin in $(shows systemd-journald.service DropInPaths); do
-    case $dropin in */service.d/*) ;; *) continue ;; esac
-    grep -qs "$empties" "$dropin" || continue
-    lasting=/etc/systemd/system/service.d
-    case $dropin in
-    $lasting/*) remedy="take that line out of it: sed -i '/$empties/d' $dropin" ;;
-    *) remedy="lay a copy without it over that: mkdir -p $lasting; grep -v '$empties' $dropin >$lasting/${dropin##*/}" ;;
-    esac
-    fail "$dropin empties LoadCredential= of every service, and the tunnel would get no key; $remedy;" \
-      "systemctl daemon-reload"
-  done
-}
-
-# ssh opens the forwards' ports here once it has logged in, all of them or none.
-logged_in() { ss -Hltnp | grep -q "pid=$(shows "$unit" MainPID),"; }
-
-change() {
-  if [ -n "$worked_before" ]; then
-    for place in $LISTENS; do
-      case $(metrics_answer "http://$place" "$SCRAPE_SECONDS") in
-      metrics) carried_before="$carried_before $place" ;;
-      # Others wait for the lock meanwhile: one that hangs is enough.
-      *within*) break ;;
-      esac
-    done
-  fi
-  text_changed=
-  mkdir -p ${known_hosts_file%/*}
-  put $known_hosts_file "$HOST $HOST_KEY"
-  put $unit_file "$UNIT_FILE
-LoadCredential=known_hosts:$known_hosts_file
-$(sandbox /usr/bin/ssh)"
-  run_unit
-}
-
-prove() {
-  flock -u 9
-  for place in $LISTENS; do
-    poll 20 carries || fail "no scrape through $place: $(why_not); see: $J"
-  done
-}
-
-# A target that is down is health: the far side let the forward through and nobody answered it there.
-carries() {
-  process=$(shows $unit MainPID)
-  refused_before=$(refusals)
-  metrics_from "http://$place" "$SCRAPE_SECONDS" && return 0
-  case $answer in closes*) ;; *) return 1 ;; esac
-  # While ssh still logs in, a Banner may say the same words.
-  [ "$process" = "${connected_to-}" ] && [ "$(refusals)" -gt "$refused_before" ] && return 0
-  connected_to=$process
-  false
-}
-
-# How often the far side has told the tunnel's ssh that nobody takes a connection there.
-refusals() {
-  $J -b -qo cat "_PID=$process" | grep -c '^channel [0-9]*: open failed: connect failed: Connection refused' || :
-}
-
-why_not() {
-  case $answer in
-  takes* | closes*) ssh_error | grep . || echo "it $answer$(without_journal)" ;;
-  *) echo "the exporter $answer" ;;
-  esac
-}
-
-# Without what ssh says an exporter that is not on loopback yet looks as one to which sshd lets nobody.
-without_journal() {
-  [ -n "$(journalctl -b -qn 1)" ] || echo ", and no journal here says why; set Storage=volatile in journald.conf"
-}
-
-# What ssh said last of itself. A Banner is in the journal too, and no word of it is the reason: only what ssh says counts.
-ssh_error() {
-  own='^(ssh|kex_[a-z_]*|ssh_[a-z_]*|client_loop|bind [^ ]+|channel [0-9]+|channel_[a-z_]*|command-line|sign_and_send_pubkey): '
-  own="$own"'|^Connection (closed|reset|timed out|refused|to [^ ]+ port)|: Permission denied \(|^Timeout, server '
-  own="$own"'|^(Host key verification failed|No .* host key is known|Unable to negotiate|Received disconnect|Disconnected)'
-  own="$own"'|^(Load key|no such identity|Could not request|Too many authentication|Authentication failed|Bad )'
-  $J -qo cat --since "@$started_at" _TRANSPORT=stdout | grep -E "$own" | tail -n 1
-}
-
-record() { manifest $unit_file $known_hosts_file; }
 
 places() {
   paths
   echo "$unit_file" "$known_hosts_file"
 }
 
-undo() { undo_unit as_before; }
+# --- What refuses before anything is changed.
 
-as_before() {
+preflight() {
+  paths
+  [ -x /usr/bin/ssh ] ||
+    fail "no /usr/bin/ssh; install the OpenSSH client here" \
+      "(openssh-client, on Red Hat openssh-clients)"
+  refuse_foreign_unit
+  refuse_used_listens
+  refuse_without_credentials
+  note_unit logged_in
+}
+
+# An empty one is nobody's. One that a hand has replaced is ours where this stack has a receipt.
+refuse_foreign_unit() {
+  [ ! -s "$unit_file" ] || grep -q "stack $STACK;" "$unit_file" || held_by_this_stack ||
+    fail "$unit_file is another stack's; rename the host"
+}
+
+refuse_used_listens() {
+  our_ssh=$(shows "$unit" MainPID)
+  for scrape in $LISTENS; do
+    listen=${scrape%%/*}
+    others=$(others_that_listen "$listen" "$our_ssh")
+    [ -n "$others" ] || continue
+    process=${others#*pid=}
+    case $(unit_of "${process%%,*}") in
+    metrics-tunnel-*)
+      fail "$listen is another host's; take that one out first, or give another listen"
+      ;;
+    esac
+    program=${others#*\"}
+    fail "$listen is used by ${program%%\"*}; give another listen"
+  done
+}
+
+# Prints a line of `ss` for each. A wildcard listener owns the port on every loopback address.
+others_that_listen() { # ADDRESS:PORT OUR-PROCESS
+  ss -Hltnp "sport = :${1##*:}" | awk -v listen="$1" -v ours="pid=$2," '
+    !index($0, ours) && ($4 == listen || $4 ~ /^(\*|0\.0\.0\.0|\[::\]):/)'
+}
+
+# Images of containers (LXC) hold a drop-in for all services that empties what they load: the tunnel
+# would get no key.
+refuse_without_credentials() {
+  # An empty one of the encrypted empties the same list.
+  empties='^[[:space:]]*LoadCredential\(Encrypted\)\{0,1\}[[:space:]]*=[[:space:]]*$'
+  for dropin in $(dropins_for_all_services); do
+    if grep -qs "$empties" "$dropin"; then
+      fail "$dropin empties LoadCredential= of every service, and the tunnel would get no key;" \
+        "$(remedy_for "$dropin" "$empties"); systemctl daemon-reload"
+    fi
+  done
+}
+
+# Prints their paths, a line each. Any service has them: this one is on every machine.
+dropins_for_all_services() {
+  shows systemd-journald.service DropInPaths | tr ' ' '\n' | grep '/service\.d/' || :
+}
+
+# What is not in /etc may come back with the next boot: there a copy takes its place.
+remedy_for() { # DROPIN PATTERN of the line that has to go
+  lasting=/etc/systemd/system/service.d
+  case $1 in
+  "$lasting"/*)
+    echo "take that line out of it: sed -i '/$2/d' $1"
+    ;;
+  *)
+    echo "lay a copy without it over that:" \
+      "mkdir -p $lasting; grep -v '$2' $1 >$lasting/${1##*/}"
+    ;;
+  esac
+}
+
+# Whether ssh has logged in: only then it opens the forwards' ports here, all of them or none.
+logged_in() { ss -Hltnp | grep -q "pid=$(shows "$unit" MainPID),"; }
+
+# --- What is changed.
+
+change() {
+  note_what_is_carried
+  text_changed=
+  mkdir -p "${known_hosts_file%/*}"
+  put "$known_hosts_file" "$HOST $HOST_KEY"
+  put "$unit_file" "$(unit_text)"
+  run_unit
+}
+
+# Sets: carried_before (for undo: those of LISTENS that a scrape came through)
+note_what_is_carried() {
+  carried_before=
+  [ -n "$worked_before" ] || return 0
+  for scrape in $LISTENS; do
+    case $(metrics_answer "http://$scrape" "$SCRAPE_SECONDS") in
+    metrics) carried_before="$carried_before $scrape" ;;
+    # Others wait for the lock meanwhile: one that hangs is enough.
+    *within*) break ;;
+    esac
+  done
+}
+
+record() { manifest "$unit_file" "$known_hosts_file"; }
+
+# --- The proof.
+
+prove() {
+  flock -u 9
+  for scrape in $LISTENS; do
+    poll 20 "carries $scrape" ||
+      fail "no scrape through $scrape: $(why_not); see: journalctl -u $unit"
+  done
+}
+
+# Whether a scrape comes through. A target that is down is health: the far side let the forward
+# through, and nobody answered it there.
+# Sets: answer (what there was instead), connected_to (the ssh that was asked last and closed)
+carries() { # SCRAPE
+  asked_ssh=$(shows "$unit" MainPID)
+  refused_before=$(refusals "$asked_ssh")
+  if metrics_from "http://$1" "$SCRAPE_SECONDS"; then
+    return 0
+  fi
+  case $answer in
+  closes*) ;;
+  *) return 1 ;;
+  esac
+  # While ssh still logs in, a Banner may say the same words: so it counts from the second time on.
+  if [ "$asked_ssh" = "${connected_to-}" ] &&
+    [ "$(refusals "$asked_ssh")" -gt "$refused_before" ]; then
+    return 0
+  fi
+  connected_to=$asked_ssh
+  false
+}
+
+# Prints how often the far side has told a tunnel's ssh that nobody takes a connection there.
+refusals() { # PROCESS
+  journalctl -u "$unit" -b -qo cat "_PID=$1" |
+    grep -c '^channel [0-9]*: open failed: connect failed: Connection refused' || :
+}
+
+# Says what keeps a scrape from coming through.
+why_not() {
+  case $answer in
+  takes* | closes*)
+    its_error=$(ssh_error)
+    echo "${its_error:-it $answer$(without_journal)}"
+    ;;
+  *)
+    echo "the exporter $answer"
+    ;;
+  esac
+}
+
+# Without what ssh says an exporter that is not on loopback yet looks as one to which sshd lets
+# nobody.
+without_journal() {
+  [ -n "$(journalctl -b -qn 1)" ] ||
+    echo ", and no journal here says why; set Storage=volatile in journald.conf"
+}
+
+# Prints what ssh has said last of itself. A Banner is in the journal too, and no word of it is the
+# reason: only what ssh says counts.
+ssh_error() {
+  journalctl -u "$unit" -qo cat --since "@$started_at" _TRANSPORT=stdout | grep -E \
+    -e '^(ssh|ssh_[a-z_]*|kex_[a-z_]*|client_loop|command-line|sign_and_send_pubkey): ' \
+    -e '^(bind [^ ]+|channel [0-9]+|channel_[a-z_]*): ' \
+    -e '^Connection (closed|reset|timed out|refused|to [^ ]+ port)' \
+    -e '^(Timeout, server |Received disconnect|Disconnected)' \
+    -e '^(Host key verification failed|No .* host key is known|Unable to negotiate)' \
+    -e '^(Load key|no such identity|Could not request|Bad )' \
+    -e '^(Too many authentication|Authentication failed)' \
+    -e ': Permission denied \(' |
+    tail -n 1
+}
+
+# --- The way back.
+
+undo() { undo_unit works_as_before; }
+
+works_as_before() {
   logged_in || return 1
-  for place in $carried_before; do
-    metrics_from "http://$place" "$SCRAPE_SECONDS" || return 1
+  for scrape in $carried_before; do
+    metrics_from "http://$scrape" "$SCRAPE_SECONDS" || return 1
   done
 }
 
 restore() {
   paths
-  drop_unit $known_hosts_file
-  rmdir -p ${known_hosts_file%/*} 2>/dev/null || :
+  drop_unit "$known_hosts_file"
+  # Others have files of their own there.
+  rmdir -p "${known_hosts_file%/*}" 2>/dev/null || :
 }

@@ -45,7 +45,7 @@ def test_what_the_arguments_call_a_default_may_be_left_out() -> None:
     done = deploy(lambda: MonitoredHost("web1", machine, servers=[PrometheusServer("mon1", machine)]) and None)
     assert "PORT=9100\n" in done.resources["web1-exporter-node"].inputs["stdin"]
     tunnel = done.resources["web1-ssh-tunnel"].inputs["stdin"]
-    assert re.search(r"-L (127\.\d+\.\d+\.\d+:19100):127\.0\.0\.1:9100 ", tunnel)
+    assert re.search(r"^FORWARDS=127\.\d+\.\d+\.\d+:19100:127\.0\.0\.1:9100$", tunnel, re.MULTILINE)
     assert '"job":"node"' in done.resources["web1-scrape-config"].inputs["stdin"]
 
 
@@ -114,8 +114,8 @@ def test_several_exporters_share_key_and_tunnel_and_each_goes_to_loopback_by_its
     }
     line = done.resources["db1-authorized-key-mon1"].inputs["stdin"]
     assert 'permitopen="127.0.0.1:9100",permitopen="127.0.0.1:9187"' in line
-    unit = done.resources["db1-ssh-tunnel"].inputs["stdin"]
-    assert "-L 127.77.0.1:19100:127.0.0.1:9100 -L 127.77.0.1:19187:127.0.0.1:9187 " in unit
+    tunnel = done.resources["db1-ssh-tunnel"].inputs["stdin"]
+    assert "\nFORWARDS='127.77.0.1:19100:127.0.0.1:9100 127.77.0.1:19187:127.0.0.1:9187'\n" in tunnel
 
 
 def test_an_exporter_is_closed_only_after_every_server_scrapes_it_through_its_tunnel() -> None:
@@ -241,7 +241,7 @@ def test_another_address_replaces_the_parts_of_that_machine_under_another_owner_
     assert replaced == {"web1-authorized-key-mon1", "web1-exporter-node"}
     assert {name for name in commands(old) if old.owner(name) != new.owner(name)} == replaced
     assert "10.9.9.9" in new.resources["web1-exporter-node"].inputs["triggers"]
-    assert "metrics-tunnel@10.9.9.9" in new.resources["web1-ssh-tunnel"].inputs["stdin"]
+    assert "\nADDRESS=10.9.9.9\n" in new.resources["web1-ssh-tunnel"].inputs["stdin"]
 
 
 def test_a_raised_rotation_replaces_keypair_and_key_lines_and_switches_the_tunnels_in_place() -> None:
@@ -251,8 +251,9 @@ def test_a_raised_rotation_replaces_keypair_and_key_lines_and_switches_the_tunne
     assert replaced == {"mon1-keypair", "web1-authorized-key-mon1"}
     assert {name for name in commands(old) if old.owner(name) != new.owner(name)} == replaced
     assert {name for name in commands(old) if part(old, name) != part(new, name)} == replaced
-    assert "metrics-tunnel-test-mon1-2'\n" in new.resources["web1-ssh-tunnel"].inputs["stdin"]
-    assert "metrics-tunnel-test-mon1-1'\n" in old.resources["web1-ssh-tunnel"].inputs["stdin"]
+    key = "\nKEY=/etc/metrics-tunnel/keys/metrics-tunnel-test-mon1-{}\n"
+    assert key.format(2) in new.resources["web1-ssh-tunnel"].inputs["stdin"]
+    assert key.format(1) in old.resources["web1-ssh-tunnel"].inputs["stdin"]
 
 
 def part(done: Deployment, name: str) -> str:
@@ -336,7 +337,7 @@ def test_an_address_may_be_another_resources_output() -> None:
     done = deploy(program)
     assert {one.inputs["connection"]["host"] for one in commands(done).values()} == {"10.0.0.77"}
     assert {plain["address"] for plain in done.plain} == {"10.0.0.77"}
-    assert "metrics-tunnel@10.0.0.77" in done.resources["web1-ssh-tunnel"].inputs["stdin"]
+    assert "\nADDRESS=10.0.0.77\n" in done.resources["web1-ssh-tunnel"].inputs["stdin"]
 
 
 def test_a_scrape_config_waits_for_a_first_scrape_however_long_the_interval() -> None:

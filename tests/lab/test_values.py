@@ -9,11 +9,12 @@ import pytest
 
 from components import authorized_key, scrape_config, ssh_tunnel
 from components.scrape_config import Target
-from components.ssh_tunnel import Forward
+from components.ssh_tunnel import TUNNEL_USER, Forward
 from lab import base, layouts, picture
 from lab.hosts import Host, Lab
 from lab.picture import Picture
 from lab.project import Project, settings
+from tests.unit.harmless import unit_text
 
 PLANTED = "/tmp/planted"  # noqa: S108 - what a value that is run would make
 STACK = "La_b.c-1"
@@ -127,14 +128,19 @@ def test_the_target_file_is_what_was_meant_and_prometheus_has_its_labels(lab: La
 def test_the_tunnel_is_what_was_meant(lab: Lab, project: Project, name: str) -> None:
     mon1, host, target = lab.hosts["mon1"], lab.hosts[name], _target(project, name)
     public = project.outputs()["publicKeys"]["mon1"]
-    key = {"path": f"/etc/metrics-tunnel/keys/metrics-tunnel-{STACK}-mon1-1", "public": public}
+    key = f"/etc/metrics-tunnel/keys/metrics-tunnel-{STACK}-mon1-1"
     forwards = [Forward(target.listen, 9100, target.path)]
-    wanted = ssh_tunnel.desired(STACK, name, host.address, 22, key, host.host_key, forwards)
-    unit = _read(mon1, f"/etc/systemd/system/metrics-tunnel-{name}.service")
-    known_hosts = f"LoadCredential=known_hosts:/etc/metrics-tunnel/known_hosts/{name}"
-    assert unit.startswith(f"{wanted['UNIT_FILE']}\n{known_hosts}\nNoNewPrivileges=yes\n".encode())
+    wanted = {
+        "STACK": STACK,
+        **ssh_tunnel.desired(name, TUNNEL_USER, 22, key, forwards),
+        **ssh_tunnel.late_values(name, host.address, public, host.host_key),
+    }
+    unit = _read(mon1, f"/etc/systemd/system/metrics-tunnel-{name}.service").decode()
+    ours, sandbox, _ = unit_text(wanted).partition("\nNoNewPrivileges=yes\n")
+    assert sandbox
+    assert unit.startswith(f"{ours}{sandbox}")
     assert _read(mon1, f"/etc/metrics-tunnel/known_hosts/{name}") == f"{name} {host.host_key}\n".encode()
-    assert _read(mon1, f"{key['path']}.pub") == f"{public}\n".encode()
+    assert _read(mon1, f"{key}.pub") == f"{public}\n".encode()
     assert public.split(" ")[2] == f"metrics-tunnel-{STACK}-mon1-1"
     line = f"{authorized_key.line(public, [9100], _egress(lab))}\n".encode()
     assert _read(host, "/etc/ssh/authorized_keys.d/metrics-tunnel") == line

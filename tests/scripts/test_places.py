@@ -10,12 +10,15 @@ from tests.scripts.sandbox import Done, Part, Sandbox, deployed, in_each_shell, 
 # Where a name goes that is none, and a path that is not plain.
 NO_NAME = ["", ".", "..", "../../default/keep", "a/b", "a b", "a;b", "$(id)", "-a", "a\nb", "a*", "é", "a\tb"]
 NO_PATH = ["etc/x", "/etc/../x", "/..", "/a//b", "/a/./b", "/a b", "/a;b", "/a*", "/a\nb", "/$(id)"]
-NAMES = ["MACHINE", "PART", "STACK", "HOST", "ID", "COMMENT", "JOB", "LOGIN", "PORT", "WAIT"]
+NAMES = ["MACHINE", "PART", "STACK", "HOST", "ID", "COMMENT", "JOB", "LOGIN", "PORT", "WAIT", "KEY_ID"]
 PATHS = ["CONFIG", "METRICS"]
 # What stands in the text of the scrape job.
 DURATIONS = ["INTERVAL", "TIMEOUT"]
 NO_DURATION = ["", "5 s", "5s\n  honor_labels: true", "5s # x", "-5s", "5.5s", "5S", "{}", "é"]
 NO_NUMBER = ["", "5s", "1e3", "-5", "0x5", "5\n6", "5 ", "$(id)"]
+# What stands in the command of a tunnel's unit.
+NO_ADDRESS = ["-oProxyCommand=x", "a b", "a\nUser=root", "a%i", "$HOME", "a;b", "a'b", "\\", "fe80::1%eth0", "é", "a@b"]
+NO_FORWARDS = ["", "1:a:2", "1:2 -oProxyCommand=x", "1:2\n3:4", "1:2;", "%i", "$(id)", "*:1:2", "'", "\\", "1:2\t3:4"]
 TUNNEL = "web1-ssh-tunnel"
 
 
@@ -90,6 +93,20 @@ def test_a_limit_that_is_no_number_never_comes_into_the_job(ready: Sandbox) -> N
         done = refused(ready, changed(job, "SAMPLE_LIMIT", value), "apply", job.owner, "0a1b2c3d")
         assert done.err == "metrics-tunnel: SAMPLE_LIMIT is no number; use digits\n", value
     assert ready.apply(job).code == 0, "as it is it would be refused too"
+
+
+@in_each_shell
+def test_where_a_tunnel_goes_is_plain_before_it_comes_into_its_unit(ready: Sandbox) -> None:
+    tunnel = parts()[TUNNEL]
+    for name, values, says in (
+        ("ADDRESS", NO_ADDRESS, "is no plain address; use letters, digits, . : and -"),
+        ("SSH_PORT", NO_NUMBER, "is no number; use digits"),
+        ("FORWARDS", NO_FORWARDS, "are no plain forwards; use digits, . : [ and ] with a blank between two"),
+    ):
+        for value in values:
+            done = refused(ready, changed(tunnel, name, value), "apply", tunnel.owner, "0a1b2c3d")
+            assert done.err == f"metrics-tunnel: {name} {says}\n", value
+    assert ready.apply(tunnel).code == 0, "as it is it would be refused too"
 
 
 @pytest.mark.parametrize("name", list(parts()))

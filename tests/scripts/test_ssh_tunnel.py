@@ -13,6 +13,27 @@ TUNNEL = parts()[NAME]
 LISTEN = "127.77.0.1:19100"
 UNIT = "etc/systemd/system/metrics-tunnel-web1.service"
 HOSTS = "etc/metrics-tunnel/known_hosts/web1"
+WHOLE = """\
+# Managed by metrics-tunnel, stack test; key a598f76782a3daf6
+[Unit]
+Description=SSH tunnel to web1
+Wants=network-online.target
+After=network-online.target nss-lookup.target
+StartLimitIntervalSec=0
+[Service]
+Type=exec
+Restart=always
+RestartSec=5
+User=metrics-tunnel-ssh
+UMask=0077
+ExecStart=/usr/bin/ssh -NTF none -oIdentitiesOnly=yes -oIdentityFile=${CREDENTIALS_DIRECTORY}/key \
+-oUserKnownHostsFile=${CREDENTIALS_DIRECTORY}/known_hosts -oGlobalKnownHostsFile=/dev/null \
+-oStrictHostKeyChecking=yes -oHostKeyAlias=web1 -oUpdateHostKeys=no -oBatchMode=yes -oExitOnForwardFailure=yes \
+-oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=2 -p 2222 \
+-L [::1]:19100:127.0.0.1:9100 -L 127.77.0.1:19187:127.0.0.1:9187 -- ann@2001:db8::7
+LoadCredential=key:/etc/metrics-tunnel/keys/metrics-tunnel-test-mon1-1
+LoadCredential=known_hosts:/etc/metrics-tunnel/known_hosts/web1
+"""
 SANDBOX = """\
 NoNewPrivileges=yes
 CapabilityBoundingSet=
@@ -70,6 +91,18 @@ def test_unit_and_pinned_host_key_are_there_and_the_unit_starts_at_boot(machine:
     assert unit.endswith(f"\nLoadCredential=known_hosts:/{HOSTS}\n{SANDBOX}")
     assert (machine / "etc/systemd/system/multi-user.target.wants/metrics-tunnel-web1.service").is_symlink()
     assert (machine / "fake/running/metrics-tunnel-web1.service").exists()
+
+
+@in_each_shell
+def test_the_whole_unit_of_a_login_of_its_own_over_ipv6_is_this(machine: Sandbox) -> None:
+    machine.add_tunnel("[::1]:19100")
+    start = "fake/on-start/metrics-tunnel-web1.service"
+    machine.write(start, machine.read(start) + 'echo "127.77.0.1:19187 4242 ssh" >>"$ROOT/fake/listeners"\n')
+    both = {"node": exporter(listen="[::1]:19100"), "db": exporter(port=9187, job="db")}
+    there = {"address": "2001:db8::7", "port": 2222}
+    done = machine.apply(parts(hosts={"web1": {"connection": there, "login": "ann", "exporters": both}})[NAME])
+    assert (done.code, done.err) == (0, "")
+    assert machine.read(UNIT) == f"{WHOLE}{SANDBOX}"
 
 
 def test_a_changed_tunnel_is_restarted_once(machine: Sandbox) -> None:

@@ -3,7 +3,6 @@
 import pytest
 
 from components.drift import Finding
-from components.tunnel_watchdog import UNIT as UNIT_FILE
 from tests.scripts.sandbox import Sandbox, in_each_shell, parts
 
 NAME = "mon1-tunnel-watchdog"
@@ -150,7 +149,8 @@ def test_an_ssh_that_hangs_is_ended_and_one_that_waits_for_a_slow_login_is_not(
         machine.write(f"proc/{pid}/comm", f"{name}\n")
         machine.write(f"proc/{pid}/cgroup", f"0::/system.slice/{unit}.service\n")
         machine.write(f"proc/{pid}/status", f"State:\t{state}\nvoluntary_ctxt_switches:\t5\n")
-    loop = UNIT_FILE.partition("sh -c '")[2].removesuffix("'").replace("\\\n", "").replace("$$", "$")
+    (command,) = [line for line in machine.read(UNIT).splitlines() if line.startswith("ExecStart=/bin/sh -c '")]
+    loop = command.partition("'")[2].removesuffix("'").replace("$$", "$")
     for count in (looks - 1, looks):
         assert not machine.calls("kill")
         machine.run("PATH=/usr/bin\no= q=\n" + loop.replace("while :;", f"for i in $(seq {count});", 1))

@@ -15,8 +15,7 @@ import asyncssh
 import yaml
 
 from components import rules
-from components.payload import assignments, source
-from components.tunnel_watchdog import UNIT
+from components.payload import assignments, code
 from tests.mocked import Deployment, Resource, public_key
 
 SHELLS = ("dash", "bash --posix", "busybox sh")
@@ -93,9 +92,14 @@ def _printed(shell: str, script: str) -> str:
     return done.stdout.decode()
 
 
-def _job_text(values: Mapping[str, str]) -> str:
-    """Return the job that the script makes of its values."""
-    script = f"{assignments(values)}{source('scrape-job')}\njob_text\n"
+def unit_text(values: Mapping[str, str]) -> str:
+    """Return the unit that a tunnel's script makes of its values, for a systemd that knows all of it."""
+    return _made("ssh-tunnel", "systemd_version=252; paths; unit_text", values)
+
+
+def _made(script: str, call: str, values: Mapping[str, str]) -> str:
+    """Return what functions of a part's script print."""
+    script = f"{assignments(values)}{code(script)}\n{call}\n"
     done = subprocess.run(["dash", "-eus"], input=script, capture_output=True, check=True, text=True)
     assert done.stderr == ""
     return done.stdout
@@ -154,11 +158,11 @@ class _Part:
         assert values["PRIVATE_KEY"] == self.secrets["tunnelPrivateKey"]
 
     def tunnel_watchdog(self, values: Mapping[str, str]) -> None:
-        assert values["UNIT_FILE"] == UNIT
+        assert set(values) == {"MACHINE", "PART", "STACK"}
 
     def scrape_job(self, values: Mapping[str, str]) -> None:
         interval = self.scrape.get("interval", "5s")
-        (job,) = yaml.safe_load(_job_text(values))
+        (job,) = yaml.safe_load(_made("scrape-job", "job_text", values))
         timeout = self.scrape.get("timeout") or min(interval, "10s", key=rules.milliseconds)
         assert job == {
             "job_name": "metrics-tunnel-test",
@@ -205,7 +209,7 @@ class _Part:
         assert values["HOST"] == self.host_name
         assert values["HOST_KEY"] == _plain(self.host["hostKey"])
         assert values["LISTENS"].split() == [one["listen"] + one["path"] for one in self.exporters]
-        mark, *lines = values["UNIT_FILE"].split("\n")
+        mark, *lines = unit_text(values).split("\n")
         assert re.fullmatch("# Managed by metrics-tunnel, stack test; key [0-9a-f]{16}", mark)
         command = _SSH.format(
             host=self.host_name,
@@ -214,7 +218,7 @@ class _Part:
             login=self.host.get("login") or "metrics-tunnel",
             address=_address(self.host["address"]),
         )
-        assert lines == [
+        assert lines[: lines.index("NoNewPrivileges=yes")] == [
             "[Unit]",
             f"Description=SSH tunnel to {self.host_name}",
             "Wants=network-online.target",
@@ -228,6 +232,7 @@ class _Part:
             "UMask=0077",
             f"ExecStart={' '.join(command.split())}",
             f"LoadCredential=key:/etc/metrics-tunnel/keys/{self.key}",
+            f"LoadCredential=known_hosts:/etc/metrics-tunnel/known_hosts/{self.host_name}",
         ]
         assert not set("%\"'\\;`").intersection(command), "systemd or ssh would read it as more than a letter"
 

@@ -8,30 +8,6 @@ from components import authorized_key, exporter, keypair, proof, scrape_config, 
 from components.scrape_config import Target
 from components.ssh_tunnel import Forward
 
-KEY = {
-    "path": "/etc/metrics-tunnel/keys/metrics-tunnel-prod-mon1-1",
-    "public": "ssh-ed25519 AAAA metrics-tunnel-prod-mon1-1",
-}
-UNIT = """\
-# Managed by metrics-tunnel, stack prod; key 909f3a819fda6d49
-[Unit]
-Description=SSH tunnel to web1
-Wants=network-online.target
-After=network-online.target nss-lookup.target
-StartLimitIntervalSec=0
-[Service]
-Type=exec
-Restart=always
-RestartSec=5
-User=metrics-tunnel-ssh
-UMask=0077
-ExecStart=/usr/bin/ssh -NTF none -oIdentitiesOnly=yes -oIdentityFile=${CREDENTIALS_DIRECTORY}/key \
--oUserKnownHostsFile=${CREDENTIALS_DIRECTORY}/known_hosts -oGlobalKnownHostsFile=/dev/null \
--oStrictHostKeyChecking=yes -oHostKeyAlias=web1 -oUpdateHostKeys=no -oBatchMode=yes -oExitOnForwardFailure=yes \
--oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=2 -p 2222 \
--L 127.77.0.1:19100:127.0.0.1:9100 -L 127.77.0.1:19187:127.0.0.1:9187 -- metrics-tunnel@web1.example.org
-LoadCredential=key:/etc/metrics-tunnel/keys/metrics-tunnel-prod-mon1-1"""
-
 
 def test_a_key_is_named_by_stack_server_and_rotation() -> None:
     assert keypair.desired("prod", "mon1", 2) == {
@@ -53,16 +29,32 @@ def test_a_key_line_names_every_port_and_where_its_tunnels_come_from() -> None:
     )
 
 
-def test_a_tunnel_is_this_unit_and_this_pinned_host_key() -> None:
-    forwards = [Forward("127.77.0.1:19100", 9100), Forward("127.77.0.1:19187", 9187, "/m")]
-    wanted = ssh_tunnel.desired("prod", "web1", "web1.example.org", 2222, KEY, "ssh-ed25519 BBBB", forwards)
-    assert wanted == {"UNIT_FILE": UNIT, "HOST_KEY": "ssh-ed25519 BBBB"}
+def test_a_tunnel_goes_from_these_places_on_the_server_to_the_exporters_of_its_host() -> None:
+    forwards = [Forward("127.77.0.1:19100", 9100), Forward("[::1]:19187", 9187, "/m")]
+    key = "/etc/metrics-tunnel/keys/metrics-tunnel-prod-mon1-1"
+    assert ssh_tunnel.desired("web1", "ann", 2222, key, forwards) == {
+        "HOST": "web1",
+        "LOGIN": "ann",
+        "SSH_PORT": "2222",
+        "KEY": key,
+        "FORWARDS": "127.77.0.1:19100:127.0.0.1:9100 [::1]:19187:127.0.0.1:9187",
+        "LISTENS": "127.77.0.1:19100/metrics [::1]:19187/m",
+    }
+
+
+def test_a_tunnel_starts_anew_where_its_keys_file_holds_another_key() -> None:
+    public_key = "ssh-ed25519 AAAA metrics-tunnel-prod-mon1-1"
+    assert ssh_tunnel.late_values("web1", "web1.example.org", public_key, "ssh-ed25519 BBBB") == {
+        "ADDRESS": "web1.example.org",
+        "KEY_ID": "909f3a819fda6d49",
+        "HOST_KEY": "ssh-ed25519 BBBB",
+    }
+    assert ssh_tunnel.late_values("web1", "web1", f"{public_key}x", "k")["KEY_ID"] != "909f3a819fda6d49"
 
 
 @pytest.mark.parametrize("address", ["10.0.0.21", "fe80::1", "2001:db8::7", "web1", "a-b.example.org"])
 def test_a_tunnel_goes_to_any_kind_of_address(address: str) -> None:
-    wanted = ssh_tunnel.desired("prod", "web1", address, 22, KEY, "k", [])
-    assert f" -- metrics-tunnel@{address}\n" in wanted["UNIT_FILE"]
+    assert ssh_tunnel.late_values("web1", address, "p", "k")["ADDRESS"] == address
 
 
 @pytest.mark.parametrize(
@@ -71,7 +63,7 @@ def test_a_tunnel_goes_to_any_kind_of_address(address: str) -> None:
 )
 def test_an_address_that_another_resource_gives_is_checked_before_it_stands_in_a_unit(address: str) -> None:
     with pytest.raises(ValueError, match=r"web1: address .* is no .*address"):
-        ssh_tunnel.desired("prod", "web1", address, 22, KEY, "k", [])
+        ssh_tunnel.late_values("web1", address, "p", "k")
 
 
 def test_a_job_is_named_by_its_stack_and_bounds_what_a_target_may_bring() -> None:

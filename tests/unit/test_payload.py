@@ -17,7 +17,7 @@ from components.payload import (
     started,
     was_applied,
 )
-from components.ssh_tunnel import Forward, desired
+from components.ssh_tunnel import late_values
 from lab.pack import SCRIPTS as FOLDER
 from lab.pack import bare, packed, parts
 from tests.scripts.sandbox import unpacked
@@ -191,15 +191,7 @@ def test_what_reads_is_well_formed_and_ends_with_its_end() -> None:
         assert text.endswith("end\\n'\nexit\n")
 
 
-def test_the_tunnel_ends_its_options_before_the_destination_and_pins_the_host_key() -> None:
-    wanted = desired(
-        "s", "web1", "10.0.0.21", 22, {"path": "/k", "public": "p"}, "ssh-ed25519 A", [Forward("127.1.1.1:19100", 9100)]
-    )
-    assert "-L 127.1.1.1:19100:127.0.0.1:9100 -- metrics-tunnel@10.0.0.21\n" in wanted["UNIT_FILE"]
-    assert wanted["UNIT_FILE"].endswith("\nLoadCredential=key:/k")
-
-
 @pytest.mark.parametrize("address", ["-oProxyCommand=x", "a b", "a\nb", "a%H"])
 def test_a_hostile_address_reaches_no_unit(address: str) -> None:
     with pytest.raises(ValueError, match="no host name"):
-        desired("s", "web1", address, 22, {"path": "/k", "public": "p"}, "k", [])
+        late_values("web1", address, "p", "k")

@@ -210,9 +210,14 @@ out_of_place() { # the command line's words
   plain_name LOGIN "${LOGIN-none}"
   plain_name PORT "${PORT-0}"
   plain_name WAIT "${WAIT-0}"
+  # Of what only the run makes a rehearsal has nothing yet.
+  plain_name KEY_ID "${KEY_ID:-none}"
+  plain_address ADDRESS "${ADDRESS:-none}"
+  plain_forwards FORWARDS "${FORWARDS-0:0}"
   plain_duration INTERVAL "${INTERVAL-1s}"
   plain_duration TIMEOUT "${TIMEOUT-1s}"
   plain_number SAMPLE_LIMIT "${SAMPLE_LIMIT-1}"
+  plain_number SSH_PORT "${SSH_PORT-22}"
   plain_path CONFIG "${CONFIG:-/}"
   plain_path METRICS "${METRICS:-/}"
   case ${SERVICE-} in
@@ -227,6 +232,22 @@ plain_name() { # WHAT VALUE
   case $2 in
   '' | . | .. | -* | *[!A-Za-z0-9._-]*)
     echo "$1 is no plain name; use letters, digits, . _ and -"
+    ;;
+  esac
+}
+
+plain_address() { # WHAT VALUE
+  case $2 in
+  '' | -* | *[!A-Za-z0-9.:-]*)
+    echo "$1 is no plain address; use letters, digits, . : and -"
+    ;;
+  esac
+}
+
+plain_forwards() { # WHAT VALUE
+  case $2 in
+  '' | *[!][0-9.:' ']*)
+    echo "$1 are no plain forwards; use digits, . : [ and ] with a blank between two"
     ;;
   esac
 }
