@@ -1,6 +1,6 @@
 """What one look at a machine brings back, as it is there: receipts, files, folders, units and users. Nothing is judged.
 
-The lines are printed by components/scripts/look/facts.sh, which says what each kind holds.
+The lines are printed by facts.sh and keys.sh in components/scripts/look, which say what each kind holds.
 """
 
 from collections import defaultdict
@@ -76,6 +76,16 @@ class Facts:
     """systemd's properties, by unit."""
     users: dict[str, list[str]] = field(default_factory=dict)
     """A user's groups, by name."""
+    texts: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Lines of the tunnel user's key file and of sshd's drop-in, by path."""
+    wanted: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Lines that a file of ours should have, by path."""
+    said: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """What scripts say is wrong, in the words of apply: of the `tunnel-user`, of `sshd`, and by part."""
+    key_files: dict[str, str] = field(default_factory=dict)
+    """A login user's key file, by part."""
+    key_lines: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Lines of that file that hold the part's name or key, by part."""
     later: dict[str, Receipt] = field(default_factory=lambda: defaultdict(Receipt))
     """The owners' files once more, as the look ended."""
     applied_meanwhile: set[str] = field(default_factory=set)
@@ -136,6 +146,32 @@ def _user(facts: Facts, text: str) -> None:
     facts.users[user] = groups
 
 
+def _text(facts: Facts, text: str) -> None:
+    _append(facts.texts, text)
+
+
+def _wanted(facts: Facts, text: str) -> None:
+    _append(facts.wanted, text)
+
+
+def _said(facts: Facts, text: str) -> None:
+    _append(facts.said, text)
+
+
+def _key_file(facts: Facts, text: str) -> None:
+    part, _, path = text.partition("\t")
+    facts.key_files[part] = path
+
+
+def _key_line(facts: Facts, text: str) -> None:
+    _append(facts.key_lines, text)
+
+
+def _append(lists: dict[str, list[str]], text: str) -> None:
+    name, _, line = text.partition("\t")
+    lists[name].append(line)
+
+
 _TAKE: Mapping[str, Callable[[Facts, str], None]] = {
     "receipt": _receipt,
     "later": _later,
@@ -145,6 +181,11 @@ _TAKE: Mapping[str, Callable[[Facts, str], None]] = {
     "folder": _folder,
     "unit": _unit,
     "user": _user,
+    "text": _text,
+    "wanted": _wanted,
+    "said": _said,
+    "key-file": _key_file,
+    "key-line": _key_line,
 }
 
 
@@ -161,8 +202,8 @@ def _owners(receipt: Receipt | None) -> dict[str, str]:
 
 
 def lines(output: str) -> Iterator[tuple[str, str]]:
-    """Yield kind and text of each fact."""
-    for line in output.splitlines():
+    """Yield kind and text of each fact, whose text may hold any letter but that of a line's end."""
+    for line in output.split("\n"):
         match line.split("\t", 3):
             case [mark, "fact", kind, text] if mark == _MARK:
                 yield kind, text

@@ -17,7 +17,7 @@ from .facts import Facts, read
 from .judge import Judge, Told, finding
 from .leftovers import leftovers
 from .machine import Machine, Session
-from .payload import is_told, observation, rehearsal
+from .payload import observation, rehearsal
 from .state import Recorded, recorded
 
 _PATIENCE_SECONDS = 2
@@ -149,7 +149,7 @@ async def look(session: Session, questions: Sequence[Question]) -> tuple[Facts, 
 
 
 async def _judged(session: Session, questions: Sequence[Question]) -> tuple[Facts, dict[str, Finding]]:
-    output = await session.ask(observation([_asked(question) for question in questions if is_told(question.script)]))
+    output = await session.ask(observation([_asked(question) for question in questions]))
     by_machine: dict[str, Told] = defaultdict(Told)
     for part, kind, text in told(output):
         by_machine[part].add(kind, text)

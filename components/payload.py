@@ -6,7 +6,7 @@ is packed, by `make pack`, and lies in scripts/packed. Values, which are not, st
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 
@@ -17,6 +17,8 @@ _SIDE_BY_SIDE = 4
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _FIRST_LINE = "# metrics-tunnel"
 LAST_LINE = '{ main "$@" </dev/null; exit; }\n'
+_OF_ONE_KEY = {"authorized-key": "tunnel_key", "login-key": "login_key"}
+"""Functions of scripts/look/keys.sh, by script: what each of its parts is asked by itself."""
 _APPLIED = re.compile(r"^metrics-tunnel applied [0-9a-f]+$", re.MULTILINE)
 # Few words: Pulumi prints the command above whatever a part says.
 _STARTED = f'sent=$(cat); case $sent in "{_FIRST_LINE}"*) eval "$sent" ;; esac; echo "standard input lost" >&2; exit 3'
@@ -93,15 +95,22 @@ def sends_other(values: Mapping[str, str], sent: str) -> bool:
 def observation(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
     """Return the read-only script that brings a machine's facts back.
 
-    `parts` are those, as (script, owner, values), that the machine itself is asked about, by a text in scripts/look.
+    `parts` are all that are asked about, as (script, owner, values): for some there is a text in scripts/look.
     """
     facts = f"(\n{source('look/facts')}\nPART=x\nbegin\nfacts\n)"
-    return _reading([f"{facts}\n"], parts, "tell", look=True)
+    texts = [f"{facts}\n"]
+    if any(script in _OF_ONE_KEY for script, *_ in parts):
+        texts.append(source("look/keys"))
+    if any(script == "authorized-key" for script, *_ in parts):
+        # For no line of ours: what is told holds for all of them.
+        texts.append("(\nscript_authorized_key\nPART=x\nID=\nbegin\nshared_by_tunnel_keys\n)\n")
+    asked = [part for part in parts if part[0] in _OF_ONE_KEY or is_told(part[0])]
+    return _reading(texts, asked, lambda script: _OF_ONE_KEY.get(script, "tell"), look=True)
 
 
 def rehearsal(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
     """Return the read-only script that tells what `apply` would refuse of parts, given as (script, owner, values)."""
-    return _reading([], parts, "rehearse_part", look=False)
+    return _reading([], parts, lambda _script: "rehearse_part", look=False)
 
 
 def is_told(script: str) -> bool:
@@ -110,18 +119,22 @@ def is_told(script: str) -> bool:
 
 
 def _reading(
-    texts: list[str], parts: Sequence[tuple[str, str, Mapping[str, str]]], function: str, *, look: bool
+    texts: list[str],
+    parts: Sequence[tuple[str, str, Mapping[str, str]]],
+    function: Callable[[str], str],
+    *,
+    look: bool,
 ) -> str:
     scripts = sorted({script for script, *_ in parts})
     used = dict.fromkeys(["lib/receipt", "lib/files", *(name for script in scripts for name in libraries(script))])
     blocks = [source(name) for name in used if name != _CORE]
     blocks.append(source("lib/look"))
     for script in scripts:
-        text = source(script) + (source(f"look/{script}") if look else "")
+        text = source(script) + (source(f"look/{script}") if look and is_told(script) else "")
         blocks.append(f"script_{script.replace('-', '_')}() {{\n{text}\n}}")
     calls = []
     for number, (script, owner, values) in enumerate(parts):
-        call = f"script_{script.replace('-', '_')}\n{function} {shlex.quote(owner)}"
+        call = f"script_{script.replace('-', '_')}\n{function(script)} {shlex.quote(owner)}"
         calls.append(f"part_{number}")
         blocks.append(f"part_{number}() (\n{assignments(values)}{call}\n)")
     # A few side by side: it is quicker, and no load for a server of many hosts. Each line is written at once.

@@ -213,6 +213,11 @@ def _facts(question: Question, token: str) -> list[str]:
     if question.script == "keypair":
         checksum = f"{hashlib.sha256(b'a key').hexdigest()}  {question.values['KEY']}"
         lines += [fact("receipt", f"{question.part}/manifest\t{checksum}"), fact("checksum", checksum)]
+    if question.script in ("authorized-key", "login-key"):
+        key = f"restrict ssh-ed25519 {question.part} {question.values['ID']}"
+        lines.append(fact("receipt", f"{question.part}/line\t{key}"))
+        lines.append(fact("text", f"/etc/ssh/authorized_keys.d/metrics-tunnel\t{key}"))
+        lines.append(fact("mode", "644 root /etc/ssh/sshd_config.d/10-metrics-tunnel.conf"))
     return lines
 
 

@@ -57,3 +57,8 @@ rehearse() { # OWNER
 }
 
 report() { printf 'metrics-tunnel\t%s\t%s\t%s\n' "$PART" "$1" "$2"; }
+
+# Reads lines; prints each as a fact.
+fact() { # KIND, and what else stands before each, behind \t
+  awk -v kind="$1" '{ print "metrics-tunnel\tfact\t" kind "\t" $0 }'
+}

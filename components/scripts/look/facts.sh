@@ -22,11 +22,6 @@ facts() {
   receipts owners/ | fact later
 }
 
-# Reads lines; prints each as a fact.
-fact() { # KIND
-  awk -v kind="$1" '{ print "metrics-tunnel\tfact\t" kind "\t" $0 }'
-}
-
 # Lines of receipts, of all their files or of those below a folder. What is gone as it is read was just taken away.
 receipts() { # [FOLDER/]
   cd "$STORE" 2>/dev/null || return 0
