@@ -2,11 +2,13 @@
 
 import contextlib
 import ipaddress
+import re
 from collections.abc import Sequence
 
 import pulumi
 
-from .judge import Judge
+from .facts import STORE, Facts, Receipt
+from .judge import Judge, Values
 from .keypair import identity
 from .machine import Machine
 from .part import Part
@@ -79,4 +81,129 @@ def _places(
     return known, late
 
 
-JUDGE = Judge(("/etc/ssh/authorized_keys.d/metrics-tunnel", "/etc/ssh/sshd_config.d/10-metrics-tunnel.conf"))
+_KEYS_FILE = "/etc/ssh/authorized_keys.d/metrics-tunnel"
+_DROPIN = "/etc/ssh/sshd_config.d/10-metrics-tunnel.conf"
+_UNREAD_MARK = f"{STORE}/sshd-has-to-read"
+_WITH_LIMITS = re.compile(r"restrict,.* metrics-tunnel-[^ ]*")
+"""A key line of ours, whichever stack's. What `apply` takes for one stands in scripts/lib/key-lines.sh."""
+_SHOWN_LETTERS = 60
+
+
+def has_line(name: str, lines: Sequence[str]) -> bool:
+    """Say whether one of the lines of an authorized_keys file has this name."""
+    return any(text.endswith(f" {name}") for text in lines)
+
+
+def line_drift(recorded: str, name: str, lines: Sequence[str], file: str) -> list[str]:
+    """Return what is wrong with the line of this name among those of a file, where it was applied as `recorded`.
+
+    Nothing is where that line stands there once, and its key in no other one without limits.
+    """
+    key = _key(recorded)
+    times, changed, changed_without_limits, loose = 0, False, False, False
+    for text in lines:
+        holds_key = key != "" and key in text
+        if recorded and text == recorded:
+            times += 1
+        elif _words(text)[-1:] == [name]:
+            changed = True
+            changed_without_limits |= holds_key and not text.startswith("restrict,")
+        elif holds_key and not _WITH_LIMITS.fullmatch(text):
+            # Lines of other stacks may hold the same key; they have limits of their own.
+            loose = True
+    found = []
+    if times and changed_without_limits:
+        # Beside our line a second one of its name is another line with our key.
+        loose = True
+    elif changed:
+        found.append(f"the line of the key in {file} was changed")
+    elif not times:
+        found.append(f"the line of the key in {file} is missing")
+    if times > 1:
+        found.append(f"the line of the key in {file} stands there {times} times")
+    if loose:
+        found.append(f"the key is not alone in {file}: it stands there in another line too, without its limits")
+    return found
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a line as sshd and awk have them: another blank or a carriage return is a letter."""
+    return [word for word in re.split(r"[ \t]+", text) if word]
+
+
+def _key(recorded: str) -> str:
+    """Return the key, in letters, of a line of options, type, key and name; nothing where there is no line."""
+    return "".join(_words(recorded)[-2:-1])
+
+
+def _dropin_drift(facts: Facts) -> list[str]:
+    """Return which line of sshd's drop-in says what, and should say what."""
+    there, wanted = facts.texts.get(_DROPIN, []), facts.wanted.get(_DROPIN, [])
+    if _DROPIN not in facts.modes:
+        return [f"{_DROPIN} is missing"]
+    if "\n".join(there).rstrip("\n") == "\n".join(wanted):
+        return []
+    said = [text for line in there if (text := line.lstrip(" \t")) and not text.startswith("#")]
+    # The first is a comment.
+    by_setting = {_setting(text): text for text in wanted[1:]}
+    found = []
+    for text in said:
+        ours = by_setting.get(_setting(text))
+        if ours is None:
+            found.append(f"{_DROPIN} says '{text}', which is not ours")
+        elif ours != text:
+            found.append(f"{_DROPIN} says '{text}' instead of '{ours}'")
+    missing = by_setting.keys() - {_setting(text) for text in said}
+    if missing:
+        texts = ", ".join(f"'{text}'" for setting, text in by_setting.items() if setting in missing)
+        found.append(f"{_DROPIN} does not say {texts}")
+    return found or [f"{_DROPIN} was edited"]
+
+
+def _setting(text: str) -> str:
+    """Return what a line sets: its keyword. Our drop-in has two lines of Match, `Match User` and `Match all`."""
+    words = _words(text.lower())
+    return " ".join(words[:2] if words[:1] == ["match"] else words[:1])
+
+
+def _present(values: Values, facts: Facts) -> bool:
+    return has_line(values["ID"], facts.texts.get(_KEYS_FILE, []))
+
+
+def _drift(values: Values, receipt: Receipt, facts: Facts) -> list[str]:
+    lines = facts.texts.get(_KEYS_FILE, [])
+    found = line_drift(receipt.files.get("line", ""), values["ID"], lines, _KEYS_FILE)
+    for path in (_KEYS_FILE, _DROPIN):
+        mode = facts.modes.get(path, "644 root")
+        if mode != "644 root":
+            found.append(f"{path} has mode and owner {mode} instead of 644 root")
+    found += facts.said.get("tunnel-user", [])
+    if "sshd" in facts.said:
+        # It cannot be asked about the rest.
+        return [*found, "; ".join(facts.said["sshd"])]
+    found += _dropin_drift(facts)
+    if _UNREAD_MARK in facts.modes:
+        found.append(f"sshd has not read {_DROPIN} yet, as where a run was killed; it is told to")
+    return found + facts.said.get(values["PART"], [])
+
+
+def _notices(values: Values, facts: Facts) -> list[str]:
+    """Tell what stands in the tunnel user's file and is not ours; one part of those that share it does."""
+    part = values["PART"]
+    if part != min(name for name in facts.receipts if name.startswith("authorized-key-")):
+        return []
+    key = _key(facts.receipts[part].files.get("line", ""))
+    found = []
+    for text in facts.texts.get(_KEYS_FILE, []):
+        # Our own key in a line that is not ours is drift.
+        if text.lstrip()[:1] in ("", "#") or _WITH_LIMITS.fullmatch(text) or key in text:
+            continue
+        name = re.sub(r"[^ -~]", "", text.rpartition(" ")[2])[:_SHOWN_LETTERS]
+        found.append(
+            f"{_KEYS_FILE} has a line that is not ours, of '{name}': it is left alone, and keeps file, user and "
+            "drop-in there; take it out if nobody needs it"
+        )
+    return found
+
+
+JUDGE = Judge(places=(_KEYS_FILE, _DROPIN), present=_present, drift=_drift, notices=_notices, asks="tunnel_key")

@@ -23,24 +23,25 @@ class Finding:
     notices: list[str] = field(default_factory=list)
 
 
-def told(output: str) -> Iterator[tuple[str, str, str]]:
-    """Yield part, kind and text of each line by which a machine tells something of a part.
+def complete(answer: str) -> str:
+    """Return a machine's answer. Raises ValueError where its end is missing: what came may be half."""
+    if f"{_MARK}\tend" not in answer.splitlines():
+        raise ValueError("the answer was cut short")
+    return answer
 
-    Lines that are not ours, such as a shell's greeting, are passed over. Raises ValueError where the end is missing:
-    what came may be half.
+
+def refused(answer: str) -> Iterator[tuple[str, str]]:
+    """Yield part and text of each line by which a rehearsal tells what `up` would refuse.
+
+    Lines that are not ours, such as a shell's greeting, are passed over.
     """
-    ended = False
-    for line in output.splitlines():
+    for line in answer.splitlines():
         # A text may quote a line of somebody's file, with tabs in it.
         match line.split("\t", _WORDS - 1):
-            case [mark, "end"] if mark == _MARK:
-                ended = True
-            case [mark, part, kind, text] if mark == _MARK and part != "fact":
-                yield part, kind, text
+            case [mark, part, "refuse", text] if mark == _MARK:
+                yield part, text
             case _:
                 pass
-    if not ended:
-        raise ValueError("the answer was cut short")
 
 
 def generation(finding: Finding | None, sent: str | None = None) -> str:

@@ -1,6 +1,6 @@
 """What one look at a machine brings back, as it is there: receipts, files, folders, units and users. Nothing is judged.
 
-The lines are printed by components/scripts/look/facts.sh, which says what each kind holds.
+The lines are printed by facts.sh and keys.sh in components/scripts/look, which say what each kind holds.
 """
 
 from collections import defaultdict
@@ -102,6 +102,16 @@ class Facts:
     """Whether a Prometheus tells what it runs with, by URL."""
     running_jobs: dict[str, str] = field(default_factory=dict)
     """A scrape job as its Prometheus runs it, by part."""
+    texts: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Lines of the tunnel user's key file and of sshd's drop-in, by path."""
+    wanted: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Lines that a file of ours should have, by path."""
+    said: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """What scripts say is wrong, in the words of apply: of the `tunnel-user`, of `sshd`, and by part."""
+    key_files: dict[str, str] = field(default_factory=dict)
+    """A login user's key file, by part."""
+    key_lines: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Lines of that file that hold the part's name or key, by part."""
     later: dict[str, Receipt] = field(default_factory=lambda: defaultdict(Receipt))
     """The owners' files once more, as the look ended."""
     applied_meanwhile: set[str] = field(default_factory=set)
@@ -204,6 +214,32 @@ def _job(facts: Facts, text: str) -> None:
     _add_to(facts.running_jobs, text)
 
 
+def _text(facts: Facts, text: str) -> None:
+    _append(facts.texts, text)
+
+
+def _wanted(facts: Facts, text: str) -> None:
+    _append(facts.wanted, text)
+
+
+def _said(facts: Facts, text: str) -> None:
+    _append(facts.said, text)
+
+
+def _key_file(facts: Facts, text: str) -> None:
+    part, _, path = text.partition("\t")
+    facts.key_files[part] = path
+
+
+def _key_line(facts: Facts, text: str) -> None:
+    _append(facts.key_lines, text)
+
+
+def _append(lists: dict[str, list[str]], text: str) -> None:
+    name, _, line = text.partition("\t")
+    lists[name].append(line)
+
+
 _TAKE: Mapping[str, Callable[[Facts, str], None]] = {
     "receipt": _receipt,
     "later": _later,
@@ -222,6 +258,11 @@ _TAKE: Mapping[str, Callable[[Facts, str], None]] = {
     "mark": _mark,
     "answers": _answers,
     "job": _job,
+    "text": _text,
+    "wanted": _wanted,
+    "said": _said,
+    "key-file": _key_file,
+    "key-line": _key_line,
 }
 
 

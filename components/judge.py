@@ -5,7 +5,7 @@ module, and of parts that the machine has to be asked about by their own scripts
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .drift import Finding
 from .facts import STORE, Facts, Receipt, checksum
@@ -35,31 +35,10 @@ class Judge:
     notices: Callable[[Values, Facts], Sequence[str]] = lambda _values, _facts: ()
     """Gives what is worth a word, and is neither drift nor touched."""
     asks: str = ""
-    """A function of scripts/look/facts.sh that needs the part's values: what it looks for no receipt may tell."""
+    """A function of scripts/look that tells facts which need the part's values or its script; empty for none."""
 
 
-@dataclass
-class Told:
-    """What a machine itself has told of a part, by the part's own script."""
-
-    drift: list[str] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
-    present: bool = False
-
-    def add(self, kind: str, text: str) -> None:
-        """Take a line of one of the kinds `drift`, `notice` and `present`."""
-        match kind:
-            case "drift":
-                self.drift.append(text)
-            case "notice":
-                self.notices.append(text)
-            case "present":
-                self.present = True
-            case _:
-                pass
-
-
-def finding(part: str, owner: str, values: Values, judge: Judge, facts: Facts, told: Told) -> Finding:
+def finding(part: str, owner: str, values: Values, judge: Judge, facts: Facts) -> Finding:
     """Return what is to be said of one part, but for what `up` would refuse."""
     receipt = facts.receipts.get(part, Receipt())
     generation = receipt.generation(owner)
@@ -71,12 +50,11 @@ def finding(part: str, owner: str, values: Values, judge: Judge, facts: Facts, t
             *files(receipt, facts),
             *judge.drift(values, receipt, facts),
             *(unit(its_unit, facts) if its_unit else ()),
-            *told.drift,
         ]
-        return Finding(generation, drift, notices=[*judge.notices(values, facts), *told.notices])
+        return Finding(generation, drift, notices=[*judge.notices(values, facts)])
     if receipt.damaged(owner):
         return Finding(None, [f"its receipt {place} is damaged; it is applied again"])
-    is_there = f"{_UNITS}/{its_unit}" in facts.modes or told.present or judge.present(values, facts)
+    is_there = f"{_UNITS}/{its_unit}" in facts.modes or judge.present(values, facts)
     if is_there and not receipt.has_owners:
         return Finding(None, [f"its receipt {place} is missing; it is applied again"])
     return Finding()

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from .judge import Judge
+from .authorized_key import has_line, line_drift
+from .facts import Facts, Receipt
+from .judge import Judge, Values
 from .part import Part
 
 
@@ -14,6 +16,22 @@ def login_key(login: str, key: Part) -> Part:
         receipt=f"login-key-{login}-{name}",
         script="login-key",
         values={"LOGIN": login, **key.values},
-        judge=Judge(),
+        judge=JUDGE,
         version=f"{key.version} {login}",
     )
+
+
+def _present(values: Values, facts: Facts) -> bool:
+    return has_line(values["ID"], facts.key_lines.get(values["PART"], []))
+
+
+def _drift(values: Values, receipt: Receipt, facts: Facts) -> list[str]:
+    part = values["PART"]
+    found = [*facts.said.get(part, [])]
+    if part in facts.key_files:
+        recorded = receipt.files.get("line", "")
+        found += line_drift(recorded, values["ID"], facts.key_lines.get(part, []), facts.key_files[part])
+    return found
+
+
+JUDGE = Judge(present=_present, drift=_drift, asks="login_key")

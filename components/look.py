@@ -12,12 +12,12 @@ from weakref import WeakKeyDictionary
 import asyncssh
 import pulumi
 
-from .drift import Finding, told
+from .drift import Finding, complete, refused
 from .facts import Facts, read
-from .judge import Judge, Told, finding
+from .judge import Judge, finding
 from .leftovers import leftovers
 from .machine import Machine, Session
-from .payload import is_told, observation, rehearsal
+from .payload import observation, rehearsal
 from .state import Recorded, recorded
 
 _PATIENCE_SECONDS = 2
@@ -141,7 +141,8 @@ async def look(session: Session, questions: Sequence[Question]) -> tuple[Facts, 
         if question.changed or findings[question.part].drift or findings[question.part].generation is None
     ]
     if to_apply:
-        for part, _kind, text in told(await session.ask(rehearsal([_asked(question) for question in to_apply]))):
+        answer = complete(await session.ask(rehearsal([_part(question) for question in to_apply])))
+        for part, text in refused(answer):
             # What stands in the way may be what has drifted.
             if text not in "\n".join(findings[part].drift):
                 findings[part].refusals.append(text)
@@ -149,22 +150,15 @@ async def look(session: Session, questions: Sequence[Question]) -> tuple[Facts, 
 
 
 async def _judged(session: Session, questions: Sequence[Question]) -> tuple[Facts, dict[str, Finding]]:
-    told_there = [_asked(question) for question in questions if is_told(question.script)]
-    with_values = [(question.judge.asks, question.values) for question in questions if question.judge.asks]
-    output = await session.ask(observation(told_there, with_values))
-    by_machine: dict[str, Told] = defaultdict(Told)
-    for part, kind, text in told(output):
-        by_machine[part].add(kind, text)
-    facts = read(output)
+    asked = [(*_part(question), question.judge.asks) for question in questions if question.judge.asks]
+    facts = read(complete(await session.ask(observation(asked))))
     return facts, {
-        question.part: finding(
-            question.part, question.owner, question.values, question.judge, facts, by_machine[question.part]
-        )
+        question.part: finding(question.part, question.owner, question.values, question.judge, facts)
         for question in questions
     }
 
 
-def _asked(question: Question) -> tuple[str, str, Mapping[str, str]]:
+def _part(question: Question) -> tuple[str, str, Mapping[str, str]]:
     return question.script, question.owner, question.values
 
 

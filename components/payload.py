@@ -13,7 +13,9 @@ from importlib import resources
 _SCRIPTS = resources.files(__package__).joinpath("scripts")
 _USES = re.compile(r"^# Uses: (.+)$", re.MULTILINE)
 _CORE = "lib/core"
-_FACTS = "look/facts"
+_LOOK = ("jobs", "keys")
+_SHARED = {"authorized-key": "shared_by_tunnel_keys"}
+"""Functions of scripts/look that tell what all parts of a script share, once a machine."""
 _SIDE_BY_SIDE = 4
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _FIRST_LINE = "# metrics-tunnel"
@@ -91,48 +93,53 @@ def sends_other(values: Mapping[str, str], sent: str) -> bool:
     return any(f"\n{assignments({name: value})}" not in sent for name, value in values.items())
 
 
-def observation(
-    parts: Sequence[tuple[str, str, Mapping[str, str]]], asked: Sequence[tuple[str, Mapping[str, str]]] = ()
-) -> str:
+Asked = tuple[str, str, Mapping[str, str], str]
+"""A part that a machine is asked about: script, owner, values, and the function that tells."""
+
+
+def observation(asked: Sequence[Asked]) -> str:
     """Return the read-only script that brings a machine's facts back.
 
-    `parts` are those, as (script, owner, values), that the machine itself is asked about, by a text in scripts/look.
-    `asked` are functions of scripts/look/facts.sh, each with the values of the part that asks it.
+    `asked` are the parts with facts that only their values or their script lead to, by a function of scripts/look.
     """
-    calls = "".join(f"(\n{assignments(values)}begin\n{function}\n) || :\n" for function, values in asked)
-    facts = f"(\n{source(_FACTS)}\nPART=x\nbegin\nfacts\n{calls}later\n)"
-    return _reading([f"{facts}\n"], parts, "tell", look=True)
+    look = [_inside(source("look/facts"), "facts")]
+    for script, function in _SHARED.items():
+        if any(script == its_script for its_script, *_ in asked):
+            # For no part of its own: what is told holds for all of them.
+            look.append(_inside("ID=", f"{_loaded(script)}\n{function}"))
+    sources = [source(f"look/{name}") for name in _LOOK]
+    return _reading([*sources, *look], asked, [_inside(source("look/facts"), "later")], libraries("look/facts"))
 
 
 def rehearsal(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
     """Return the read-only script that tells what `apply` would refuse of parts, given as (script, owner, values)."""
-    return _reading([], parts, "rehearse_part", look=False)
+    return _reading([], [(*part, "rehearse_part") for part in parts], [], [])
 
 
-def is_told(script: str) -> bool:
-    """Say whether a machine itself tells something of a script's parts."""
-    return _SCRIPTS.joinpath("look", f"{script}.sh").is_file()
+def _inside(text: str, call: str) -> str:
+    """Return a call in a subshell of its own: its functions have the names of a part's."""
+    return f"(\n{text}\nPART=x\nbegin\n{call}\n)\n"
 
 
-def _reading(
-    texts: list[str], parts: Sequence[tuple[str, str, Mapping[str, str]]], function: str, *, look: bool
-) -> str:
-    scripts = sorted({script for script, *_ in parts})
-    sources = [_FACTS, *scripts] if look else scripts
-    used = dict.fromkeys(["lib/receipt", "lib/files", *(name for one in sources for name in libraries(one))])
-    blocks = [source(name) for name in used if name != _CORE]
+def _loaded(script: str) -> str:
+    """Return the call that defines a part's functions."""
+    return f"script_{script.replace('-', '_')}"
+
+
+def _reading(before: Sequence[str], asked: Sequence[Asked], after: Sequence[str], uses: Sequence[str]) -> str:
+    scripts = sorted({script for script, *_ in asked})
+    uses = [*uses, *(name for script in scripts for name in libraries(script))]
+    blocks = [source(name) for name in dict.fromkeys(["lib/receipt", "lib/files", *uses]) if name != _CORE]
     blocks.append(source("lib/look"))
-    for script in scripts:
-        text = source(script) + (source(f"look/{script}") if look else "")
-        blocks.append(f"script_{script.replace('-', '_')}() {{\n{text}\n}}")
+    blocks += [f"{_loaded(script)}() {{\n{source(script)}\n}}" for script in scripts]
     calls = []
-    for number, (script, owner, values) in enumerate(parts):
-        call = f"script_{script.replace('-', '_')}\n{function} {shlex.quote(owner)}"
+    for number, (script, owner, values, function) in enumerate(asked):
         calls.append(f"part_{number}")
-        blocks.append(f"part_{number}() (\n{assignments(values)}{call}\n)")
+        blocks.append(f"part_{number}() (\n{assignments(values)}{_loaded(script)}\n{function} {shlex.quote(owner)}\n)")
     # A few side by side: it is quicker, and no load for a server of many hosts. Each line is written at once.
     rounds = [calls[start : start + _SIDE_BY_SIDE] for start in range(0, len(calls), _SIDE_BY_SIDE)]
-    body = "\n".join([*blocks, *texts, *("".join(f"{call} &\n" for call in some) + "wait" for some in rounds)])
+    together = ["".join(f"{call} &\n" for call in some) + "wait" for some in rounds]
+    body = "\n".join([*blocks, *before, *together, *after])
     last = "printf 'metrics-tunnel\\tend\\n'\nexit\n"
     # A greeting may have left its line without an end.
     return f"{_FIRST_LINE}\n{source(_CORE)}\nby_its_command\necho\n{body}\n{last}"

@@ -105,11 +105,6 @@ def generation(part: str, token: str) -> str:
     return f"metrics-tunnel\t{part}\tgeneration\t{token}\n"
 
 
-def drift(part: str, text: str) -> str:
-    """Return the line by which an observation tells a difference."""
-    return f"metrics-tunnel\t{part}\tdrift\t{text}\n"
-
-
 def refusal(part: str, text: str) -> str:
     """Return the line by which a rehearsal tells what `up` would refuse."""
     return f"metrics-tunnel\t{part}\trefuse\t{text}\n"
@@ -213,6 +208,11 @@ def _facts(question: Question, token: str) -> list[str]:
     if question.script == "scrape-job":
         block = f"# BEGIN {question.values['JOB']}"
         lines += [fact("receipt", f"{question.part}/block\t{block}"), fact("block", f"{question.part}\t{block}")]
+    if question.script in ("authorized-key", "login-key"):
+        key = f"restrict ssh-ed25519 {question.part} {question.values['ID']}"
+        lines.append(fact("receipt", f"{question.part}/line\t{key}"))
+        lines.append(fact("text", f"/etc/ssh/authorized_keys.d/metrics-tunnel\t{key}"))
+        lines.append(fact("mode", "644 root /etc/ssh/sshd_config.d/10-metrics-tunnel.conf"))
     return lines
 
 

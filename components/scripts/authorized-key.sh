@@ -8,7 +8,7 @@
 # Constants: see paths.
 # Uses: core receipt files process sshd sshd-includes sshd-reload tunnel-user key-lines sessions
 # Uses: login-rules tcp-wrapper-rules.awk rule-that-keeps-out.awk
-# Uses: key-line-drift.awk disobeyed-lines.awk overruling-block.awk dropin-drift.awk
+# Uses: disobeyed-lines.awk overruling-block.awk
 
 # What sshd lets our user do, by all key lines there are. What would hinder the forward is lifted
 # for this user alone. With `ChannelTimeout none` in a Match block OpenSSH 9.2 and 10.0 end each
@@ -194,7 +194,7 @@ say_disobeyed() { # ORIGIN LINES
   echo "sshd does not obey $DROPIN_FILE$for_whom in: $in_one_line; $cause"
 }
 
-# --- What the drop-in has to say, and whether it says so.
+# --- What the drop-in has to say.
 
 # Prints the drop-in that goes with a line of ours and with those of others.
 dropin_for() { # OUR-LINE, empty where it goes
@@ -236,16 +236,6 @@ has_a_line_of() { # NAME LINES
   esac
 }
 
-# Says which line of the drop-in says what, and should say what.
-dropin_drift() { # WANTED
-  if [ ! -f "$DROPIN_FILE" ]; then
-    echo "$DROPIN_FILE is missing"
-  elif [ "$(cat "$DROPIN_FILE")" != "$1" ]; then
-    WANTED=$1 awk -v file="$DROPIN_FILE" "$DROPIN_DRIFT_AWK" "$DROPIN_FILE" | grep . ||
-      echo "$DROPIN_FILE was edited"
-  fi
-}
-
 # Prints a checksum of what this release writes, less the places, which other stacks change.
 limits_checksum() { dropin none | grep -v '^PermitOpen' | sha256sum; }
 
@@ -282,26 +272,33 @@ changed_by_hand() { # OLD-LINE
     return
   fi
   wanted_before=$(dropin_for "$1")
-  if [ -n "$(tunnel_user_drift)" ] || [ -n "$(dropin_drift_by_hand "$wanted_before")" ] ||
+  if [ -n "$(tunnel_user_drift)" ] || dropin_was_changed "$wanted_before" ||
     [ -e "$UNREAD_MARK" ]; then
     # While sshd has not read the drop-in, as after a run that was killed, the limits are those that
     # a hand has made.
     echo all
-  elif [ -n "$(lines_there | line_drift "$1" "$KEYS_FILE")" ]; then
+  elif [ "$(lines_there | our_lines "$1")" != "$1" ]; then
     echo line
   else
     echo none
   fi
 }
 
-# Says what of the drop-in a hand has changed. A line that is missing may be one that an earlier
-# release did not write.
-dropin_drift_by_hand() { # WANTED
-  if [ "$(kept limits)" = "$(limits_checksum)" ]; then
-    dropin_drift "$1"
-  else
-    dropin_drift "$1" | grep -v ' does not say ' || :
-  fi
+# Whether a hand has changed the drop-in. What only lacks lines of ours may be an earlier release's,
+# which did not write them; whether this one wrote it the limits in the receipt tell.
+dropin_was_changed() { # WANTED
+  [ -f "$DROPIN_FILE" ] || return 0
+  dropin_now=$(cat "$DROPIN_FILE")
+  [ "$dropin_now" != "$1" ] || return 1
+  [ "$(kept limits)" != "$(limits_checksum)" ] || return 0
+  not_ours=$(settings_in "$dropin_now" | grep -vxF "$1" || :)
+  missing=$(settings_in "$1" | grep -vxF "$(settings_in "$dropin_now")" || :)
+  [ -n "$not_ours" ] || [ -z "$missing" ]
+}
+
+# Prints the lines of a drop-in that set something.
+settings_in() { # DROPIN
+  printf '%s\n' "$1" | sed 's/^[[:blank:]]*//; /^#/d; /^$/d'
 }
 
 # First comes what tells the next run, should this one be killed, whether the folder was there

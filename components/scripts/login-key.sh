@@ -10,7 +10,7 @@
 #         it logs in to).
 # Found:  home, keys_file, made_note; see paths.
 # Uses: core receipt files process sshd key-lines sessions
-# Uses: login-rules tcp-wrapper-rules.awk rule-that-keeps-out.awk key-line-drift.awk
+# Uses: login-rules tcp-wrapper-rules.awk rule-that-keeps-out.awk
 
 # Sets: home and keys_file (the user's), made_note (ours: it says that keys_file is of our making,
 #       and its folder where that is)
@@ -201,7 +201,7 @@ change() {
   read_keys
   old_content=$content
   old_line=$(kept line)
-  drift=$(printf %s "${content%x}" | line_drift "$old_line" "$keys_file")
+  lines_before=$(printf %s "${content%x}" | our_lines "$old_line")
   joined=$(kept joined)
   if lacks_last_newline "$content"; then
     joined=joined
@@ -217,15 +217,15 @@ change() {
   )
 "
   if [ -n "$old_line" ]; then
-    end_sessions_of_before "$old_line" "$drift"
+    end_sessions_of_before "$old_line" "$lines_before"
   fi
 }
 
 # What a session may do sshd reads as it begins: one that began by another key, or while the line
 # was not ours, would keep that.
-end_sessions_of_before() { # OLD-LINE DRIFT
+end_sessions_of_before() { # OLD-LINE, and the LINES of ours that were there
   old_key=$(public_key_in "$1")
-  if [ -n "$2" ] || [ "$old_key" != "$(public_key_in "$LINE")" ]; then
+  if [ "$2" != "$1" ] || [ "$old_key" != "$(public_key_in "$LINE")" ]; then
     end_sessions told "$old_key"
   fi
 }

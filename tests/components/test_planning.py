@@ -19,7 +19,6 @@ from tests.mocked import (
     Answer,
     Deployment,
     deploy,
-    drift,
     exporter,
     fact,
     fleet,
@@ -100,9 +99,11 @@ def test_an_update_says_that_it_mends_what_its_preview_has_warned_of() -> None:
 
 def test_every_difference_is_a_warning_of_its_own() -> None:
     answers = in_sync()
-    answers["web1"] = answers["web1"].replace(END, drift(KEY_PART, "line gone") + drift(KEY_PART, "shell") + END)
+    answers["web1"] = answers["web1"].replace(
+        END, fact("said", f"{KEY_PART}\tsshd would refuse") + fact("said", "tunnel-user\tits shell") + END
+    )
     said = deploy(fleet(), answers, preview=True).said("web1-authorized-key-mon1")
-    assert said == [f"web1 {KEY_PART}: line gone", f"web1 {KEY_PART}: shell"]
+    assert said == [f"web1 {KEY_PART}: its shell", f"web1 {KEY_PART}: sshd would refuse"]
 
 
 def test_the_first_preview_warns_of_what_up_would_refuse() -> None:

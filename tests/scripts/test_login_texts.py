@@ -12,9 +12,6 @@ NAME = "metrics-tunnel-test-mon1-1"
 KEY = "AAAAC3"
 LINE = f'restrict,permitopen="127.0.0.1:9100" ssh-ed25519 {KEY} {NAME}\n'
 OTHERS = f"restrict,port-forwarding ssh-ed25519 {KEY} metrics-tunnel-prod-mon1-1\n# a comment\nssh-rsa BBBB bob\n"
-CHANGED = "the line of the key in /keys was changed\n"
-MISSING = "the line of the key in /keys is missing\n"
-LOOSE = "the key is not alone in /keys: it stands there in another line too, without its limits\n"
 DROPIN = "# Ours.\nMatch User ours\nPermitTTY no\nMaxSessions 0\nMatch all"
 
 
@@ -84,34 +81,6 @@ def test_rules_of_tcp_wrappers_become_access_rules(name: str, awk: str) -> None:
     assert printed("tcp-wrapper-rules", awk, rules, {"verdict": verdict}) == wanted
 
 
-KEY_LINES = {
-    "ours": (LINE, ""),
-    "ours among others, with one of another stack": (OTHERS + LINE, ""),
-    "none": ("", MISSING),
-    "others alone": (OTHERS, MISSING),
-    "changed": (LINE.replace("9100", "22"), CHANGED),
-    "a comment": (f"# {LINE}", CHANGED),
-    "another key": (LINE.replace(KEY, "AAAAD4"), CHANGED),
-    "twice": (LINE + LINE, "the line of the key in /keys stands there 2 times\n"),
-    "without limits": (LINE.replace("restrict,", ""), CHANGED),
-    "without limits beside ours": (LINE + LINE.replace("restrict,", ""), LOOSE),
-    "its key in a line of another name": (f"{LINE}ssh-ed25519 {KEY} again\n", LOOSE),
-    "its key alone in a line of another name": (f"ssh-ed25519 {KEY} again\n", MISSING + LOOSE),
-    "its key in another stack's name, without limits": (
-        f"{LINE}ssh-ed25519 {KEY} metrics-tunnel-prod-mon1-1\n",
-        LOOSE,
-    ),
-}
-
-
-@pytest.mark.parametrize("awk", AWKS)
-@pytest.mark.parametrize("name", KEY_LINES)
-def test_what_is_wrong_with_our_key_line_is_told(name: str, awk: str) -> None:
-    text, wanted = KEY_LINES[name]
-    values = {"line": LINE.rstrip("\n"), "name": NAME, "key": KEY, "file": "/keys"}
-    assert printed("key-line-drift", awk, text, values) == wanted
-
-
 SETTINGS = {
     "all": ("permittty no\nport 22\nmaxsessions 0\n", ""),
     "one with another value": ("permittty no\nmaxsessions 10\n", "MaxSessions 0\n"),
@@ -147,27 +116,3 @@ def test_the_block_that_overrules_a_setting_is_named(name: str, awk: str) -> Non
         file, setting, block = found
         wanted = f"{file} comes first, with '{setting}' in its block '{block}'; take that out there\n"
     assert printed("overruling-block", awk, text, {"keyword": "MaxSessions"}) == wanted
-
-
-EDITED = {
-    "as it was": (DROPIN, ""),
-    "other blanks and comments": (DROPIN.replace("Permit", "\t# mine\n\n  Permit"), ""),
-    "another value": (
-        DROPIN.replace("MaxSessions 0", "MaxSessions 10"),
-        "/conf says 'MaxSessions 10' instead of 'MaxSessions 0'\n",
-    ),
-    "what is not ours": (f"{DROPIN}\nBanner none\n", "/conf says 'Banner none', which is not ours\n"),
-    "another user": (
-        DROPIN.replace("Match User ours", "Match User *"),
-        "/conf says 'Match User *' instead of 'Match User ours'\n",
-    ),
-    "two lines less": ("Match User ours\nPermitTTY no\n", "/conf does not say 'MaxSessions 0', 'Match all'\n"),
-    "empty": ("", "/conf does not say 'Match User ours', 'PermitTTY no', 'MaxSessions 0', 'Match all'\n"),
-}
-
-
-@pytest.mark.parametrize("awk", AWKS)
-@pytest.mark.parametrize("name", EDITED)
-def test_what_a_hand_has_changed_in_the_drop_in_is_told(name: str, awk: str) -> None:
-    text, wanted = EDITED[name]
-    assert printed("dropin-drift", awk, text, {"file": "/conf"}, WANTED=DROPIN) == wanted

@@ -8,7 +8,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from components.drift import Finding, generation, told, warnings
+from components.drift import Finding, complete, generation, refused, warnings
 from components.judge import Judge
 from components.look import Observer, Question
 from components.machine import Machine, Session
@@ -183,21 +183,21 @@ def test_an_error_of_our_own_is_not_taken_for_an_unreachable_machine() -> None:
     [
         (END, []),
         (f"motd\n\n{END}logout\n", []),
-        (f"metrics-tunnel\ta\tpresent\tyes\r\n{END}", [("a", "present", "yes")]),
-        (f"metrics-tunnel\ta\tdrift\tx\ty\n{END}", [("a", "drift", "x\ty")]),
-        (f"metrics-tunnel\ta\tdrift\n{END}", []),
-        (f"other\ta\tdrift\tx\n{END}", []),
+        (f"metrics-tunnel\ta\trefuse\tbusy\r\n{END}", [("a", "busy")]),
+        (f"metrics-tunnel\ta\trefuse\tx\ty\n{END}", [("a", "x\ty")]),
+        (f"metrics-tunnel\ta\trefuse\n{END}", []),
+        (f"other\ta\trefuse\tx\n{END}", []),
         (f"metrics-tunnel\tfact\tunit\tx\n{END}", []),
     ],
 )
-def test_lines_of_ours_are_read_and_others_passed_over(text: str, found: list[tuple[str, str, str]]) -> None:
-    assert [*told(text)] == found
+def test_lines_of_ours_are_read_and_others_passed_over(text: str, found: list[tuple[str, str]]) -> None:
+    assert [*refused(complete(text))] == found
 
 
 @pytest.mark.parametrize("text", ["", "metrics-tunnel\ta\tdrift\t1\n", "metrics-tunnel\ten", "metrics-tunnel end\n"])
 def test_an_answer_without_its_end_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="cut short"):
-        [*told(text)]
+        complete(text)
 
 
 def test_only_a_recorded_generation_without_drift_is_kept() -> None:

@@ -7,7 +7,7 @@ import pytest
 from components import keypair, ssh_tunnel, tunnel_watchdog
 from components.drift import Finding
 from components.facts import Facts, Receipt, read
-from components.judge import Judge, Told, files, finding, folders, unit
+from components.judge import Judge, files, finding, folders, unit
 from tests.mocked import fact
 
 PATH = "/etc/metrics-tunnel/known_hosts/web1"
@@ -114,18 +114,17 @@ def test_a_lost_or_damaged_receipt_is_told_and_another_owners_is_not() -> None:
     there = Judge(present=lambda _values, _facts: True)
     part = "ssh-tunnel-web1"
     lost = Finding(None, ["its receipt /var/lib/metrics-tunnel/ssh-tunnel-web1 is missing; it is applied again"])
-    assert finding(part, OWNER, {}, there, Facts(), Told()) == lost
-    assert finding(part, OWNER, {}, Judge(), Facts(), Told(present=True)) == lost
-    assert finding(part, OWNER, {}, Judge(), Facts(), Told()) == Finding()
+    assert finding(part, OWNER, {}, there, Facts()) == lost
+    assert finding(part, OWNER, {}, Judge(), Facts()) == Finding()
     others = Facts(receipts={part: Receipt({"owners/shop:test.web1-ssh-tunnel": "shop:test.web1-ssh-tunnel.1 0a"})})
-    assert finding(part, OWNER, {}, there, others, Told()) == Finding()
+    assert finding(part, OWNER, {}, there, others) == Finding()
 
 
-def test_what_is_told_of_a_part_stands_behind_what_is_judged() -> None:
+def test_folders_come_first_then_files_and_what_is_a_parts_own() -> None:
     facts = Facts(receipts={"p": receipt()}, folders={"/var/lib": "open"})
     judge = Judge(drift=lambda _values, _receipt, _facts: ["judged"], notices=lambda _values, _facts: ["seen"])
-    found = finding("p", OWNER, {}, judge, facts, Told(["told"], ["heard"]))
-    assert found == Finding("0a", ["open", f"{PATH} is missing", "judged", "told"], [], ["seen", "heard"])
+    found = finding("p", OWNER, {}, judge, facts)
+    assert found == Finding("0a", ["open", f"{PATH} is missing", "judged"], [], ["seen"])
 
 
 KEY = "/etc/metrics-tunnel/keys/metrics-tunnel-prod-mon1-1"
@@ -209,7 +208,6 @@ def test_what_a_server_of_a_thousand_hosts_answers_is_judged_in_no_time() -> Non
             {"HOST": f"web{number}"},
             ssh_tunnel.JUDGE,
             facts,
-            Told(),
         )
         for number in range(1000)
     ]

@@ -6,8 +6,8 @@ dropin_of() { # UNIT
   echo "/etc/systemd/system/$1.d/zz-metrics-tunnel.conf"
 }
 
-# The ports that drop-ins of ours close, by their text: a line "PORT FILE" for each, and for each copy
-# that a killed run has left.
+# The ports that drop-ins of ours close, by their text: a line "PORT FILE" for each, and for each
+# copy that a killed run has left.
 closed_ports() {
   # shellcheck disable=SC2046 # a pattern
   awk "$CLOSED_PORTS_AWK" $(dropin_of '*.service')* 2>/dev/null || :

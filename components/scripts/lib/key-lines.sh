@@ -1,6 +1,5 @@
 #!/bin/sh
 # The lines of an authorized_keys file: OPTIONS TYPE KEY NAME. Ours has ID as its name.
-# It goes with key-line-drift.awk.
 
 # --- What a line says.
 
@@ -45,14 +44,18 @@ refuse_silent_ports() { # LINE LINES-BEFORE
 
 # --- Our line among others.
 
-# Reads key lines; prints all but ours. A line that holds our key counts as ours too, unless it is
-# another stack's with limits of its own: it would lift those of ours.
-other_lines() { # OUR-LINE
-  awk -v name="$ID" -v key="$(key_in "$1")" '
-    $NF != name && (!index($0, key) || /^restrict,.* metrics-tunnel-[^ ]*$/)'
+# Reads key lines; prints ours, whatever a hand made of it. A line that holds our key counts as ours
+# too, unless it is another stack's with limits of its own: it would lift those of ours.
+our_lines() { # OUR-LINE
+  lines_by_whose 1 "$1"
 }
 
-# Reads key lines; says what is wrong with ours among them.
-line_drift() { # OUR-LINE FILE
-  awk -v line="$1" -v name="$ID" -v key="$(key_in "$1")" -v file="$2" "$KEY_LINE_DRIFT_AWK"
+# Reads key lines; prints all but ours.
+other_lines() { # OUR-LINE
+  lines_by_whose 0 "$1"
+}
+
+lines_by_whose() { # 1 for ours, 0 for others, OUR-LINE
+  awk -v ours="$1" -v name="$ID" -v key="$(key_in "$2")" '
+    ($NF == name || (index($0, key) && !/^restrict,.* metrics-tunnel-[^ ]*$/)) == ours'
 }

@@ -1,13 +1,6 @@
 #!/bin/sh
-# What the machine itself tells of a part, where facts alone do not, and what an `up` would refuse
-# there. It is read alone, and nothing on it is changed.
-#
-# Such a part defines in the folder look:
-#   present   is it there?
-#   check     prints drift, a line each
-#   notices   prints what is worth a word, and is neither drift nor touched
-
-notices() { :; }
+# What a look and a rehearsal of `up` have in common: how they tell. The machine is read alone, and
+# nothing on it is changed.
 
 # Prints each folder that is not as it should be, a tab, and what is said of it.
 folder_drift() {
@@ -21,27 +14,12 @@ folder_drift() {
   done
 }
 
-# What a part's own text in the folder look tells: where it was applied its drift and its notices,
-# else whether it is there.
-tell() { # OWNER
-  begin
-  # A value that could leave its place is told by the rehearsal.
-  [ -z "$(out_of_place "$@")" ] || return 0
-  if [ -n "$(recorded_as "$1")" ]; then
-    # Where a check cannot go on, its reason is the drift.
-    { check 3>&1 || :; } | while IFS= read -r text; do report drift "$text"; done
-    notices | while IFS= read -r text; do report notice "$text"; done
-  elif present; then
-    report present yes
-  fi
-}
-
 # Tells what apply would refuse.
 rehearse_part() { # OWNER
   begin
   refusal=$(out_of_place "$@")
   if [ -n "$refusal" ] || ! refusal=$(rehearse "$1"); then
-    report refuse "$refusal"
+    printf 'metrics-tunnel\t%s\trefuse\t%s\n' "$PART" "$refusal"
   fi
 }
 
@@ -57,4 +35,9 @@ rehearse() { # OWNER
   closed_to_others
 }
 
-report() { printf 'metrics-tunnel\t%s\t%s\t%s\n' "$PART" "$1" "$2"; }
+# Reads lines; prints each as a fact, with what it is a fact of before it, as a unit or a part.
+fact() { # KIND [OF]
+  OF="${2-}" awk -v kind="$1" '
+    BEGIN { of = ENVIRON["OF"] == "" ? "" : ENVIRON["OF"] "\t" }
+    { print "metrics-tunnel\tfact\t" kind "\t" of $0 }'
+}

@@ -1,26 +1,32 @@
 #!/bin/sh
-# All that a look reads of a machine at once, with a process for each kind of fact and not for each part: a server of a
-# thousand hosts has two thousand parts. It judges nothing, and changes nothing; components/facts.py reads what it prints,
-# lines of tabs:
-#   receipt   PATH LINE         each line of each file of all receipts, PATH below /var/lib/metrics-tunnel
+# All that a look reads of a machine at once, with a process for each kind of fact and not for each
+# part: a server of a thousand hosts has two thousand parts. It judges nothing, and changes nothing;
+# components/facts.py reads what it prints, lines of tabs:
+#   receipt   PATH LINE         each line of all receipts, PATH below /var/lib/metrics-tunnel
 #   held      PATH              each file of all receipts, were it empty
 #   mode      MODE OWNER PATH   files of ours, and those that receipts name
 #   checksum  SHA256  PATH      the same
-#   folder    PATH TEXT         a folder on the way to ours that others may write to, or that ours cannot be reached through
-#   unit      NAME=VALUE        systemd's properties of our units and of exporters'; each unit begins with its Id
+#   folder    PATH TEXT         a folder on the way to ours that others may write to, or that ours
+#                               cannot be reached through
+#   unit      NAME=VALUE        systemd's properties of our units and of exporters'; the first of
+#                               each is its Id
 #   user      NAME GROUPS       users of ours that are there
 #   link      PATH              symbolic links below /etc/metrics-tunnel
 #   listener  ADDRESS           where something listens by TCP
-#   closed    PORT FILE         each drop-in of ours for an exporter, and the port that it closes by its text
+#   closed    PORT FILE         each drop-in of ours for an exporter, and the port that it closes by
+#                               its text
 #   command   UNIT LINE         the commands of each exporter's unit, less our drop-in
-#   asked     UNIT LINE         listen flags in the environment files of each exporter's unit, behind the file's name
+#   asked     UNIT LINE         listen flags in the environment files of each exporter's unit,
+#                               behind the file's name
 #   block     PART LINE         the block of each scrape job, as it stands in its prometheus.yml
 #   mark      PART LINE         each line there that is a mark of that block, or names its job
 #   answers   URL yes|no        whether a Prometheus that a receipt names tells what it runs with
 #   job       PART LINE         the job as that Prometheus runs it
-#   later     PATH LINE         the owners once more: what another run has applied meanwhile is told from them
+#   later     PATH LINE         the owners once more: what another run has applied meanwhile is told
+#                               from them
 #
-# Between facts and later it calls functions of this file with the values of a part that wants that (Judge.asks).
+# What needs a part's values or its script is asked between facts and later, by jobs.sh and keys.sh.
+#
 # Uses: core receipt files process http prometheus exporter-unit own-command.awk closed-ports.awk
 # Uses: job prometheus-yml.awk running-job.awk
 
@@ -42,17 +48,12 @@ facts() {
 
 later() { receipts owners/ | fact later; }
 
-# Reads lines; prints each as a fact, with a unit or a part before it where it is one of that.
-fact() { # KIND [UNIT | PART]
-  OF="${2-}" awk -v kind="$1" '
-    BEGIN { of = ENVIRON["OF"] == "" ? "" : ENVIRON["OF"] "\t" }
-    { print "metrics-tunnel\tfact\t" kind "\t" of $0 }'
-}
-
-# Lines of receipts, of all their files or of those below a folder. What is gone as it is read was just taken away.
+# Lines of receipts, of all their files or of those below a folder. What is gone as it is read was
+# just taken away.
 receipts() { # [FOLDER/]
   cd "$STORE" 2>/dev/null || return 0
-  find . -mindepth 2 -type f -path "./*/${1-}*" -exec awk '{ print substr(FILENAME, 3) "\t" $0 }' {} + || :
+  find . -mindepth 2 -type f -path "./*/${1-}*" \
+    -exec awk '{ print substr(FILENAME, 3) "\t" $0 }' {} + || :
 }
 
 held_files() {
@@ -84,7 +85,8 @@ places() {
   echo "$STORE"/*/owners/x
 }
 
-# Units of ours, whether their files are there or only a receipt says that they should be, and exporters'.
+# Units of ours, whether their files are there or only a receipt says that they should be, and
+# exporters'.
 units() {
   {
     files_of_ours | sed -n 's/.*\/systemd\/system\/\([^/]*\.service\)$/\1/p'
@@ -107,8 +109,11 @@ links() { find /etc/metrics-tunnel -type l 2>/dev/null || :; }
 
 listeners() { ss -Hltn | local_addresses; }
 
-# Those that receipts name; one with MANAGE=no names none, and what else is no unit's name was cut short.
-units_of_exporters() { cat "$STORE"/exporter-*/unit 2>/dev/null | grep -xE '[A-Za-z0-9:_.@\-]+\.service' | sort -u; }
+# Those that receipts name; one with MANAGE=no names none, and what else is no unit's name was cut
+# short.
+units_of_exporters() {
+  cat "$STORE"/exporter-*/unit 2>/dev/null | grep -xE '[A-Za-z0-9:_.@\-]+\.service' | sort -u
+}
 
 commands_of_exporters() {
   units_of_exporters | while IFS= read -r exporter_unit; do
@@ -116,54 +121,4 @@ commands_of_exporters() {
     printf '%s\n' "$unit_text" | own_command | fact command "$exporter_unit"
     printf '%s\n' "$unit_text" | listeners_asked | fact asked "$exporter_unit"
   done
-}
-
-# --- Scrape jobs.
-
-# By the file that each receipt names.
-blocks_of_jobs() {
-  for folder in "$STORE"/scrape-job-*; do
-    if [ -f "$folder/config" ]; then
-      block_of_job "${folder##*/}" "$(cat "$folder/config")"
-    fi
-  done
-}
-
-# What stands in a file of a job, by whose name the library lib/job.sh looks for it (JOB).
-block_of_job() { # PART FILE
-  JOB=$(job_of "$1")
-  our_block_in "$2" 2>/dev/null | fact block "$1"
-  grep -Es "^[[:space:]]*(# (BEGIN|END)|-?[[:space:]]*job_name:) $JOB([[:space:]]|$)" "$2" | fact mark "$1"
-}
-
-job_of() { # PART
-  echo "metrics-tunnel-${1#scrape-job-}"
-}
-
-# Each Prometheus that receipts name is asked once, however many jobs it has.
-jobs_that_run() {
-  cat "$STORE"/scrape-job-*/url 2>/dev/null | grep '^http://' | sort -u | while IFS= read -r api_url; do
-    configuration=$(http_get "$api_url/api/v1/status/config")
-    if [ -n "$configuration" ]; then
-      echo "$api_url yes" | fact answers
-    else
-      echo "$api_url no" | fact answers
-    fi
-    # shellcheck disable=SC2013 # a list of files
-    for file in $(grep -lxF -e "$api_url" "$STORE"/scrape-job-*/url); do
-      part=${file%/url}
-      part=${part##*/}
-      JOB=$(job_of "$part")
-      printf '%s\n' "$configuration" | job_in_answer | fact job "$part"
-    done
-  done
-}
-
-# The block of a job whose receipt is lost, in the file that the Prometheus of its values reads; nothing where there is none.
-lost_job() {
-  if [ -n "$(owner_files)" ] || [ -n "$(out_of_place)" ]; then
-    return 0
-  fi
-  config_file=$(find_prometheus >/dev/null 2>&1 3>&1 && echo "$config_file") || return 0
-  block_of_job "$PART" "$config_file"
 }
