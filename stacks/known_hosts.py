@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncssh
 
-from .models import Bastion
+from .models import BastionSettings
 
 _PREFERRED = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
 _FILE = "~/.ssh/known_hosts"
@@ -20,7 +20,7 @@ class NoHostKeyError(ValueError):
     """There is no host key to pin; the text says why and what to do."""
 
 
-def host_key(machine: Bastion) -> str | None:
+def host_key(machine: BastionSettings) -> str | None:
     """Return `<type> <base64>`, or None where any key is accepted. Raises NoHostKeyError where there is none to pin."""
     if machine.host_key or machine.insecure_host_key or machine.local:
         return machine.host_key

@@ -16,7 +16,17 @@ from components.wording import path
 from . import across, wording
 from .credentials import Credentials, credentials, secrets
 from .known_hosts import host_key
-from .models import Bastion, Host, Machine, Server, Whole, job_of, keys_at, listen_of, servers_of
+from .models import (
+    BastionSettings,
+    HostSettings,
+    MachineSettings,
+    ServerSettings,
+    Whole,
+    job_of,
+    keys_at,
+    listen_of,
+    servers_of,
+)
 
 _NAMESPACE = "metrics-tunnel"
 
@@ -115,7 +125,7 @@ def arguments(whole: Whole, login: Credentials) -> Settings:
     return Settings(servers, hosts, {name: servers_of(whole, host) for name, host in whole.hosts.items()})
 
 
-def _server(whole: Whole, server: Server, login: Credentials) -> PrometheusServerArgs:
+def _server(whole: Whole, server: ServerSettings, login: Credentials) -> PrometheusServerArgs:
     interval = whole.scrape.interval
     args: dict[str, Any] = {
         **server.model_dump(include={"config_file", "service", "url", "egress", "offline"}, exclude_none=True),
@@ -132,7 +142,7 @@ def _server(whole: Whole, server: Server, login: Credentials) -> PrometheusServe
     return cast("PrometheusServerArgs", args)
 
 
-def _host(whole: Whole, name: str, host: Host, login: Credentials) -> MonitoredHostArgs:
+def _host(whole: Whole, name: str, host: HostSettings, login: Credentials) -> MonitoredHostArgs:
     exporters = {
         key: one.model_dump(exclude_none=True) | {"listen": listen_of(name, host, one), "job": job_of(whole, key, one)}
         for key, one in host.exporters.items()
@@ -146,7 +156,7 @@ def _host(whole: Whole, name: str, host: Host, login: Credentials) -> MonitoredH
     return cast("MonitoredHostArgs", args)
 
 
-def _connection(whole: Whole, machine: Machine, login: Credentials) -> ConnectionArgs:
+def _connection(whole: Whole, machine: MachineSettings, login: Credentials) -> ConnectionArgs:
     args = _login(whole, machine, login)
     if login.sudo_password is not None:
         args["sudo_password"] = login.sudo_password
@@ -155,7 +165,7 @@ def _connection(whole: Whole, machine: Machine, login: Credentials) -> Connectio
     return cast("ConnectionArgs", args)
 
 
-def _login(whole: Whole, machine: Bastion, login: Credentials) -> dict[str, Any]:
+def _login(whole: Whole, machine: BastionSettings, login: Credentials) -> dict[str, Any]:
     args: dict[str, Any] = {"address": machine.address, "user": machine.user or whole.ssh.user}
     if machine.local:
         return args
