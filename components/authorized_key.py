@@ -56,7 +56,7 @@ def authorized_key(
         script="authorized-key",
         machine=host,
         values={"ID": name, "KEY_TYPE": key_type, "SSH_PORT": str(int(host.connection.get("port", 22))), **known},
-        late={"LINE": text, **late},
+        later_values={"LINE": text, **late},
         judge=JUDGE,
         version=str(rotation),
     )

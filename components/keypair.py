@@ -35,7 +35,7 @@ def keypair(machine: Machine, rotation: int, private_key: pulumi.Input[str] | No
         script="keypair",
         machine=machine,
         values=desired(pulumi.get_stack(), machine.name, rotation),
-        late={"PRIVATE_KEY": "" if private_key is None else pulumi.Output.secret(private_key)},
+        later_values={"PRIVATE_KEY": "" if private_key is None else pulumi.Output.secret(private_key)},
         judge=JUDGE,
         version=str(rotation),
     )

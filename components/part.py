@@ -24,7 +24,7 @@ _observer = Observer()
 
 @dataclass(frozen=True)
 class Part:
-    """One managed thing on one machine. `values` are known from the settings, `late` come from other parts."""
+    """One managed thing on one machine. `values` are known from the settings, `later_values` come from other parts."""
 
     name: str
     """The resource's name, such as `web1-exporter-node`."""
@@ -34,7 +34,7 @@ class Part:
     """Its script in components/scripts, without `.sh`."""
     machine: Machine
     values: Mapping[str, pulumi.Input[str]]
-    late: Mapping[str, pulumi.Input[str]]
+    later_values: Mapping[str, pulumi.Input[str]]
     judge: Judge = field(default_factory=Judge)
     """What of it counts as drift."""
     version: str = ""
@@ -69,7 +69,7 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[Made]) -> Made:
     owner = pulumi.Output.all(*triggers).apply(lambda given: f"{holder}.{part.name}.{_digest(given)}")
     plan = _plan(part, known, owner, made)
     run = partial(started, _SECONDS + part.wait)
-    show(part.name, machine.name, part.script, owner, {**known, **part.late}, run)
+    show(part.name, machine.name, part.script, owner, {**known, **part.later_values}, run)
 
     async def apply(given: Sequence[Any]) -> str:
         planned, instance = given
@@ -78,7 +78,7 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[Made]) -> Made:
                 await one.ran.future()
         return machine.command(run("apply", instance, planned.generation), asks=planned.sudo_asks)
 
-    stdin = pulumi.Output.all(**known, **part.late).apply(lambda values: payload(part.script, values))
+    stdin = pulumi.Output.all(**known, **part.later_values).apply(lambda values: payload(part.script, values))
     arguments: dict[str, Any] = {
         # For updates too: without `update` the provider runs `create`.
         "create": pulumi.Output.all(plan, owner).apply(apply),
@@ -162,7 +162,7 @@ def _plan(
         state = await _observer.recorded()
         known = None if state is None else state.get(part.name)
         changed = known is not None and known.stdin != "" and sends_other(given["values"], known.stdin)
-        values = given["values"] | dict.fromkeys(part.late, "")
+        values = given["values"] | dict.fromkeys(part.later_values, "")
         question = Question(part.receipt, part.script, given["owner"], values, part.judge, changed)
         finding = await _observer.find(part.machine, given["connection"], question)
         sent = None

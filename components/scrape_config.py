@@ -68,7 +68,7 @@ def scrape_config(
         script="scrape-config",
         machine=server,
         values=values,
-        late={},
+        later_values={},
         judge=JUDGE,
         offline=host.offline,
         wait=wait,

@@ -27,5 +27,5 @@ def scrape_job(machine: Machine, interval: str, timeout: str, samples: int, wher
         script="scrape-job",
         machine=machine,
         values={**desired(pulumi.get_stack(), interval, timeout, samples), **where},
-        late={},
+        later_values={},
     )

@@ -113,7 +113,7 @@ def ssh_tunnel(
         script="ssh-tunnel",
         machine=server,
         values=values,
-        late={name: wanted[name] for name in ("UNIT_FILE", "HOST_KEY")},
+        later_values={name: wanted[name] for name in ("UNIT_FILE", "HOST_KEY")},
         judge=JUDGE,
         offline=host.offline,
         # Before a change, for its proof, and where that fails for what is put back.

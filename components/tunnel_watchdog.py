@@ -39,7 +39,7 @@ def tunnel_watchdog(server: Machine) -> Part:
         script="tunnel-watchdog",
         machine=server,
         values={"UNIT_FILE": UNIT},
-        late={},
+        later_values={},
         judge=JUDGE,
     )
 
