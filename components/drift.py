@@ -23,7 +23,7 @@ class Finding:
     notices: list[str] = field(default_factory=list)
 
 
-def told(output: str) -> Iterator[tuple[str, str, str]]:
+def read_lines(output: str) -> Iterator[tuple[str, str, str]]:
     """Yield part, kind and text of each line by which a machine tells something of a part.
 
     Lines that are not ours, such as a shell's greeting, are passed over. Raises ValueError where the end is missing:

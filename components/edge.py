@@ -13,7 +13,7 @@ import pulumi
 from . import rules
 from .args import PrometheusServerArgs
 from .values import ENTRIES, LEAST, MOST, NAMES, RULES, SECRETS, example, too_few, too_many
-from .wording import is_late, mistaken, path, shown, unknown
+from .wording import is_output, mistaken, path, shown, unknown
 
 Rule = Callable[[Any], Any]
 _FAULT = object()
@@ -93,7 +93,7 @@ class Edge:
         if origin is list:
             return self._list(annotation, value, steps)
         late = annotation == _LATE
-        if late and is_late(value):
+        if late and is_output(value):
             usual = RULES.get(steps[-1]) or ENTRIES[steps[-2]]
             # What is `local` has to be known at once.
             chosen = usual if rule is rules.server_address else rule or usual

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import asyncssh
 import pulumi
 
-from .drift import Finding, told
+from .drift import Finding, read_lines
 from .facts import Facts, read
 from .judge import Judge, Told, finding
 from .leftovers import leftovers
@@ -141,7 +141,7 @@ async def look(session: Session, questions: Sequence[Question]) -> tuple[Facts, 
         if question.changed or findings[question.part].drift or findings[question.part].generation is None
     ]
     if to_apply:
-        for part, _kind, text in told(await session.ask(rehearsal([_asked(question) for question in to_apply]))):
+        for part, _kind, text in read_lines(await session.ask(rehearsal([_asked(question) for question in to_apply]))):
             # What stands in the way may be what has drifted.
             if text not in "\n".join(findings[part].drift):
                 findings[part].refusals.append(text)
@@ -151,7 +151,7 @@ async def look(session: Session, questions: Sequence[Question]) -> tuple[Facts, 
 async def _judged(session: Session, questions: Sequence[Question]) -> tuple[Facts, dict[str, Finding]]:
     output = await session.ask(observation([_asked(question) for question in questions if is_told(question.script)]))
     by_machine: dict[str, Told] = defaultdict(Told)
-    for part, kind, text in told(output):
+    for part, kind, text in read_lines(output):
         by_machine[part].add(kind, text)
     facts = read(output)
     return facts, {

@@ -8,7 +8,7 @@ from . import between, rules
 from .args import PrometheusServerArgs
 from .connection import settle
 from .edge import Edge
-from .keypair import KEY_TYPE, fingerprint, keypair, told
+from .keypair import KEY_TYPE, fingerprint, keypair, public_key_in
 from .keypair import desired as keypair_desired
 from .look import nothing_ran
 from .machine import Machine
@@ -59,7 +59,7 @@ class PrometheusServer(pulumi.ComponentResource):
         return self._claims.setdefault((kind, value), host)
 
     def _made(self, said: str) -> str:
-        if key := told(said):
+        if key := public_key_in(said):
             return key
         why = nothing_ran(self.machine)
         if self.machine.offline:

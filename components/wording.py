@@ -66,7 +66,7 @@ def _number(value: float) -> str:
         return "a number of thousands of digits"
 
 
-def is_late(value: object) -> bool:
+def is_output(value: object) -> bool:
     """Say whether a value is an output of another resource, which may be known only later."""
     return isinstance(value, pulumi.Output | Awaitable)
 
@@ -88,7 +88,7 @@ def mistaken(value: object, due: type, rule: Callable[[Any], Any] | None, exampl
     """
     if value is None:
         return f"nothing is not {_DUE[due]}; give a value" + ("" if needed else ", or take the key out")
-    if is_late(value):
+    if is_output(value):
         return f"{shown(value)} is not {_DUE[due]} that is known at once; give a plain value"
     meant = _meant(value, due)
     if meant is None:

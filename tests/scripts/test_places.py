@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from components.drift import told
+from components.drift import read_lines
 from tests.scripts.sandbox import Done, Part, Sandbox, deployed, in_each_shell, parts
 
 # Where a name goes that is none, and a path that is not plain.
@@ -108,6 +108,6 @@ def test_a_rehearsal_tells_of_it_and_goes_no_further(ready: Sandbox) -> None:
     before = ready.state(times=True)
     done = ready.run(text.replace("\nHOST=web1\n", "\nHOST='../../default/keep'\n"))
     assert ready.state(times=True) == before
-    refused = [said for name, kind, said in told(done.out) if (name, kind) == (part.receipt, "refuse")]
+    refused = [said for name, kind, said in read_lines(done.out) if (name, kind) == (part.receipt, "refuse")]
     assert refused == ["HOST is no plain name; use letters, digits, . _ and -"]
-    assert part.receipt not in {name for name, *_ in told(ready.run(text).out)}
+    assert part.receipt not in {name for name, *_ in read_lines(ready.run(text).out)}

@@ -8,7 +8,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from components.drift import Finding, generation, told, warnings
+from components.drift import Finding, generation, read_lines, warnings
 from components.judge import Judge
 from components.look import Observer, Question
 from components.machine import Machine, Session
@@ -191,13 +191,13 @@ def test_an_error_of_our_own_is_not_taken_for_an_unreachable_machine() -> None:
     ],
 )
 def test_lines_of_ours_are_read_and_others_passed_over(text: str, found: list[tuple[str, str, str]]) -> None:
-    assert [*told(text)] == found
+    assert [*read_lines(text)] == found
 
 
 @pytest.mark.parametrize("text", ["", "metrics-tunnel\ta\tdrift\t1\n", "metrics-tunnel\ten", "metrics-tunnel end\n"])
 def test_an_answer_without_its_end_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="cut short"):
-        [*told(text)]
+        [*read_lines(text)]
 
 
 def test_only_a_recorded_generation_without_drift_is_kept() -> None:
