@@ -82,7 +82,7 @@ def ssh_tunnel(
     login: str,
     timeout: str,
     *,
-    many: bool,
+    has_several_servers: bool,
 ) -> Part:
     """Describe the tunnel from `server` to `login` on `host`. `key` is the private key's path on the server.
 
@@ -108,7 +108,7 @@ def ssh_tunnel(
         "SCRAPE_SECONDS": str(seconds),
     }
     return Part(
-        name=f"{host.name}-ssh-tunnel" + (f"-{server.name}" if many else ""),
+        name=f"{host.name}-ssh-tunnel" + (f"-{server.name}" if has_several_servers else ""),
         receipt=f"ssh-tunnel-{host.name}",
         script="ssh-tunnel",
         machine=server,

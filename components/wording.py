@@ -73,7 +73,7 @@ def is_output(value: object) -> bool:
 
 def _secret(value: str) -> bool:
     """Say whether a text may be a key or token, wherever it stands."""
-    runs = [one for one in _RUN.findall(value) if {str.isupper, str.islower, str.isdigit} == _letters(one)]
+    runs = [run for run in _RUN.findall(value) if {str.isupper, str.islower, str.isdigit} == _letters(run)]
     return "-----" in value or "PRIVATE" in value or (bool(runs) and not _PUBLIC.match(value))
 
 
@@ -133,6 +133,6 @@ def unknown(key: object, known: Iterable[str], elsewhere: Mapping[str, str] | No
 
 def nearest(key: str, known: Iterable[str]) -> str:
     """Return the known key that was meant, or nothing. Small and capital letters, - and _ are one."""
-    plain = {re.sub(r"[^a-z]", "", one.lower()): one for one in known}
+    plain = {re.sub(r"[^a-z]", "", name.lower()): name for name in known}
     close = difflib.get_close_matches(re.sub(r"[^a-z]", "", key.lower()), plain, 1, 0.7)
     return plain[close[0]] if close else ""
