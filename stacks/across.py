@@ -27,12 +27,12 @@ def errors(whole: Whole) -> Iterator[str]:
 
 def _servers(whole: Whole) -> Iterator[str]:
     for name, host in whole.hosts.items():
-        given = host.servers or []
-        for index, server in enumerate(given):
+        servers = host.servers or []
+        for index, server in enumerate(servers):
             path = f"hosts.{name}.servers[{index}]"
             if server not in whole.prometheus:
                 yield f"{path}: {shown(server)} is no server; use one of {', '.join(whole.prometheus)}"
-            elif server in given[:index]:
+            elif server in servers[:index]:
                 yield f"{path}: {shown(server)} is named twice; take one out"
 
 
@@ -42,8 +42,8 @@ def _addresses(whole: Whole) -> Iterator[str]:
     for path, machine in whole.machines():
         if isinstance(machine, HostSettings) and machine.abandoned:
             continue
-        where = (path.split(".")[0], *_endpoint(machine), *(_endpoint(machine.bastion) if machine.bastion else ()))
-        first = used.setdefault(where, path)
+        identity = (path.split(".")[0], *_endpoint(machine), *(_endpoint(machine.bastion) if machine.bastion else ()))
+        first = used.setdefault(identity, path)
         if first != path:
             yield f"{path}.address: {shown(machine.address)} is that of {first} already; take one of them out"
 
@@ -93,7 +93,7 @@ def _listens(whole: Whole) -> Iterator[str]:
     for name, host in whole.hosts.items():
         if host.listen and len(host.exporters) > 1:
             continue
-        ports = [one.port for one in host.exporters.values()]
+        ports = [exporter.port for exporter in host.exporters.values()]
         for index, (key, exporter) in enumerate(host.exporters.items()):
             path = f"hosts.{name}.exporters.{key}"
             if not exporter.listen and exporter.port in ports[:index]:

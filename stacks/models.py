@@ -165,7 +165,7 @@ def spot_at(steps: tuple[Any, ...]) -> Spot:
     while True:
         written = left.pop(0)
         key, field = next(
-            (name, one) for name, one in model.model_fields.items() if written in (one.alias, one.alias or name)
+            (name, field) for name, field in model.model_fields.items() if written in (field.alias, field.alias or name)
         )
         if not left:
             return Spot(key, model.rule(key), field.is_required())

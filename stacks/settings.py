@@ -43,17 +43,17 @@ class Settings:
 def load() -> Settings:
     """Read the stack's settings. Raises pulumi.RunError with every error at once."""
     config = pulumi.Config(_NAMESPACE)
-    given, errors = secrets(config)
+    plain_secrets, errors = secrets(config)
     raw, unreadable = _raw(config)
     whole, wrong = (None, unreadable) if unreadable else check(raw)
     login = Credentials({})
     if whole:
-        login, wrong = credentials(whole, given)
+        login, wrong = credentials(whole, plain_secrets)
     errors += [*wrong, *_elsewhere()]
     if whole is None or errors:
         file = f"stacks/Pulumi.{pulumi.get_stack()}.yaml"
         count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
-        lines = wording.without(list(given.values()), errors)
+        lines = wording.without(list(plain_secrets.values()), errors)
         raise pulumi.RunError(f"{count} in {file}; no machine was contacted:\n  " + "\n  ".join(lines))
     return arguments(whole, login)
 
@@ -97,8 +97,8 @@ def _set() -> list[tuple[str, str]]:
 
 def _keys() -> list[str]:
     """Return the keys of the namespace that are known or set, without the secrets."""
-    found = {key for space, key in _set() if space == _NAMESPACE}
-    return [*keys_at(()), *sorted(found - {*keys_at(()), *wording.SECRETS})]
+    written = {key for space, key in _set() if space == _NAMESPACE}
+    return [*keys_at(()), *sorted(written - {*keys_at(()), *wording.SECRETS})]
 
 
 def check(raw: Mapping[str, Any]) -> tuple[Whole | None, list[str]]:
@@ -106,7 +106,7 @@ def check(raw: Mapping[str, Any]) -> tuple[Whole | None, list[str]]:
     try:
         whole = Whole.model_validate(raw)
     except ValidationError as error:
-        return None, [wording.line(dict(one)) for one in error.errors()]
+        return None, [wording.line(dict(details)) for details in error.errors()]
     errors = list(across.errors(whole))
     return (None if errors else whole), errors
 
@@ -144,8 +144,9 @@ def _server(whole: Whole, server: ServerSettings, login: Credentials) -> Prometh
 
 def _host(whole: Whole, name: str, host: HostSettings, login: Credentials) -> MonitoredHostArgs:
     exporters = {
-        key: one.model_dump(exclude_none=True) | {"listen": listen_of(name, host, one), "job": job_of(whole, key, one)}
-        for key, one in host.exporters.items()
+        key: exporter.model_dump(exclude_none=True)
+        | {"listen": listen_of(name, host, exporter), "job": job_of(whole, key, exporter)}
+        for key, exporter in host.exporters.items()
     }
     args = {
         **host.model_dump(include={"labels", "login", "offline", "abandoned"}, exclude_none=True),
