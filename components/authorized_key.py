@@ -28,12 +28,12 @@ def addresses(sources: Sequence[str]) -> str:
 
     Of a network it is the first host: a whole one cannot be asked about. A name tells no address.
     """
-    found = []
+    plain_addresses = []
     for source in sources:
         with contextlib.suppress(ValueError):
             network = ipaddress.ip_network(source)
-            found.append(str(network[min(1, network.num_addresses - 1)]))
-    return " ".join(found)
+            plain_addresses.append(str(network[min(1, network.num_addresses - 1)]))
+    return " ".join(plain_addresses)
 
 
 def authorized_key(
@@ -51,14 +51,14 @@ def authorized_key(
     """
     name = identity(pulumi.get_stack(), server.name, rotation)
     text = pulumi.Output.all(public_key, *egress).apply(lambda known: line(known[0], ports, known[1:]))
-    known, late = _places(host, server, egress)
+    known, from_others = _places(host, server, egress)
     return Part(
         name=f"{host.name}-authorized-key-{server.name}",
         receipt=f"authorized-key-{name}",
         script="authorized-key",
         machine=host,
         values={"ID": name, "KEY_TYPE": key_type, "SSH_PORT": str(int(host.connection.get("port", 22))), **known},
-        late={"LINE": text, **late},
+        later_values={"LINE": text, **from_others},
         judge=JUDGE,
         version=str(rotation),
     )
@@ -68,7 +68,7 @@ def _places(
     host: Machine, server: Machine, egress: Sequence[pulumi.Input[str]]
 ) -> tuple[dict[str, str], dict[str, pulumi.Output[str]]]:
     """Return from where and to where the key logs in: what is known, and what other resources will tell."""
-    known, late = {}, {}
+    known, from_others = {}, {}
     for name, sources in {
         "FROM": list(egress) or [server.connection["address"]],
         "HERE": [host.connection["address"]],
@@ -77,8 +77,8 @@ def _places(
         if len(plain) == len(sources):
             known[name] = addresses(plain)
         else:
-            late[name] = pulumi.Output.all(*sources).apply(addresses)
-    return known, late
+            from_others[name] = pulumi.Output.all(*sources).apply(addresses)
+    return known, from_others
 
 
 _KEYS_FILE = "/etc/ssh/authorized_keys.d/metrics-tunnel"
@@ -111,19 +111,19 @@ def line_drift(recorded: str, name: str, lines: Sequence[str], file: str) -> lis
         elif holds_key and not _WITH_LIMITS.fullmatch(text):
             # Lines of other stacks may hold the same key; they have limits of their own.
             loose = True
-    found = []
+    drift = []
     if times and changed_without_limits:
         # Beside our line a second one of its name is another line with our key.
         loose = True
     elif changed:
-        found.append(f"the line of the key in {file} was changed")
+        drift.append(f"the line of the key in {file} was changed")
     elif not times:
-        found.append(f"the line of the key in {file} is missing")
+        drift.append(f"the line of the key in {file} is missing")
     if times > 1:
-        found.append(f"the line of the key in {file} stands there {times} times")
+        drift.append(f"the line of the key in {file} stands there {times} times")
     if loose:
-        found.append(f"the key is not alone in {file}: it stands there in another line too, without its limits")
-    return found
+        drift.append(f"the key is not alone in {file}: it stands there in another line too, without its limits")
+    return drift
 
 
 def _words(text: str) -> list[str]:
@@ -146,18 +146,18 @@ def _dropin_drift(facts: Facts) -> list[str]:
     said = [text for line in there if (text := line.lstrip(" \t")) and not text.startswith("#")]
     # The first is a comment.
     by_setting = {_setting(text): text for text in wanted[1:]}
-    found = []
+    drift = []
     for text in said:
         ours = by_setting.get(_setting(text))
         if ours is None:
-            found.append(f"{_DROPIN} says '{text}', which is not ours")
+            drift.append(f"{_DROPIN} says '{text}', which is not ours")
         elif ours != text:
-            found.append(f"{_DROPIN} says '{text}' instead of '{ours}'")
+            drift.append(f"{_DROPIN} says '{text}' instead of '{ours}'")
     missing = by_setting.keys() - {_setting(text) for text in said}
     if missing:
         texts = ", ".join(f"'{text}'" for setting, text in by_setting.items() if setting in missing)
-        found.append(f"{_DROPIN} does not say {texts}")
-    return found or [f"{_DROPIN} was edited"]
+        drift.append(f"{_DROPIN} does not say {texts}")
+    return drift or [f"{_DROPIN} was edited"]
 
 
 def _setting(text: str) -> str:
@@ -172,19 +172,19 @@ def _present(values: Values, facts: Facts) -> bool:
 
 def _drift(values: Values, receipt: Receipt, facts: Facts) -> list[str]:
     lines = facts.texts.get(_KEYS_FILE, [])
-    found = line_drift(receipt.files.get("line", ""), values["ID"], lines, _KEYS_FILE)
+    drift = line_drift(receipt.files.get("line", ""), values["ID"], lines, _KEYS_FILE)
     for path in (_KEYS_FILE, _DROPIN):
         mode = facts.modes.get(path, "644 root")
         if mode != "644 root":
-            found.append(f"{path} has mode and owner {mode} instead of 644 root")
-    found += facts.said.get("tunnel-user", [])
+            drift.append(f"{path} has mode and owner {mode} instead of 644 root")
+    drift += facts.said.get("tunnel-user", [])
     if "sshd" in facts.said:
         # It cannot be asked about the rest.
-        return [*found, "; ".join(facts.said["sshd"])]
-    found += _dropin_drift(facts)
+        return [*drift, "; ".join(facts.said["sshd"])]
+    drift += _dropin_drift(facts)
     if _UNREAD_MARK in facts.modes:
-        found.append(f"sshd has not read {_DROPIN} yet, as where a run was killed; it is told to")
-    return found + facts.said.get(values["PART"], [])
+        drift.append(f"sshd has not read {_DROPIN} yet, as where a run was killed; it is told to")
+    return drift + facts.said.get(values["PART"], [])
 
 
 def _notices(values: Values, facts: Facts) -> list[str]:
@@ -193,17 +193,17 @@ def _notices(values: Values, facts: Facts) -> list[str]:
     if part != min(name for name in facts.receipts if name.startswith("authorized-key-")):
         return []
     key = _key(facts.receipts[part].files.get("line", ""))
-    found = []
+    notices = []
     for text in facts.texts.get(_KEYS_FILE, []):
         # Our own key in a line that is not ours is drift.
         if text.lstrip()[:1] in ("", "#") or _WITH_LIMITS.fullmatch(text) or key in text:
             continue
         name = re.sub(r"[^ -~]", "", text.rpartition(" ")[2])[:_SHOWN_LETTERS]
-        found.append(
+        notices.append(
             f"{_KEYS_FILE} has a line that is not ours, of '{name}': it is left alone, and keeps file, user and "
             "drop-in there; take it out if nobody needs it"
         )
-    return found
+    return notices
 
 
 JUDGE = Judge(places=(_KEYS_FILE, _DROPIN), present=_present, drift=_drift, notices=_notices, asks="tunnel_key")

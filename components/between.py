@@ -92,18 +92,18 @@ def gone(place: str, *, abandoned: bool, offline: bool) -> Iterator[str]:
         yield f"{place}abandoned: true and offline: true exclude each other; keep offline while it may come back"
 
 
-def timeout(path: str, given: str, interval: str, interval_path: str, *, written: bool) -> Iterator[str]:
+def timeout(path: str, value: str, interval: str, interval_path: str, *, written: bool) -> Iterator[str]:
     """Yield a time-out that is longer than the interval, which Prometheus refuses."""
-    if rules.milliseconds(given) > rules.milliseconds(interval):
+    if rules.milliseconds(value) > rules.milliseconds(interval):
         which = interval if written else f"{interval} where none is written"
-        yield f"{path}: {given!r} is longer than {interval_path} ({which}); make it no longer"
+        yield f"{path}: {value!r} is longer than {interval_path} ({which}); make it no longer"
 
 
 def resources(host: str, exporters: list[str], servers: list[str]) -> list[str]:
     """Return the names of a host's resources: hyphens stand in names and between them."""
-    tunnels = [f"-{server}" for server in servers] if len(servers) > 1 else [""]
-    ends = [f"exporter-{one}" for one in exporters] + [f"authorized-key-{server}" for server in servers]
+    suffixes = [f"-{server}" for server in servers] if len(servers) > 1 else [""]
+    ends = [f"exporter-{exporter}" for exporter in exporters] + [f"authorized-key-{server}" for server in servers]
     return [
         f"{host}-{end}"
-        for end in [*ends, *(f"{kind}{one}" for kind in ("ssh-tunnel", "scrape-config") for one in tunnels)]
+        for end in [*ends, *(f"{kind}{suffix}" for kind in ("ssh-tunnel", "scrape-config") for suffix in suffixes)]
     ]

@@ -7,7 +7,7 @@ import pulumi
 
 from . import between, rules
 from .edge import Edge
-from .wording import is_late
+from .wording import is_output
 
 
 def settle(edge: Edge, connection: dict[str, Any], *, host: bool) -> Iterator[str]:
@@ -26,7 +26,7 @@ def settle(edge: Edge, connection: dict[str, Any], *, host: bool) -> Iterator[st
 def endpoint(connection: Mapping[str, Any]) -> str:
     """Return which machine a connection leads to; nothing where that is known only later."""
     address, through = connection["address"], connection.get("bastion")
-    if is_late(address) or (through and is_late(through["address"])):
+    if is_output(address) or (through and is_output(through["address"])):
         return ""
     return f"{address.lower()} port {connection.get('port', 22)}" + (f" behind {endpoint(through)}" if through else "")
 
@@ -40,7 +40,7 @@ def _login(edge: Edge, login: dict[str, Any], place: str, *, host: bool) -> Iter
     if "private_key" not in login:
         return
     key, passphrase = login["private_key"], login.get("private_key_password")
-    if is_late(key) or is_late(passphrase):
+    if is_output(key) or is_output(passphrase):
         both = pulumi.Output.all(key, passphrase)
         opened = edge.check(both, lambda known: _opened(*known), f"{place}private_key", secret=True)
         login["private_key"] = pulumi.Output.secret(opened)

@@ -13,11 +13,11 @@ import pulumi
 from . import rules
 from .args import PrometheusServerArgs
 from .values import ENTRIES, LEAST, MOST, NAMES, RULES, SECRETS, example, too_few, too_many
-from .wording import is_late, mistaken, path, shown, unknown
+from .wording import is_output, mistaken, path, shown, unknown
 
 Rule = Callable[[Any], Any]
 _FAULT = object()
-_LATE: Any = PrometheusServerArgs.__annotations__["private_key"]
+_TEXT_OR_OUTPUT: Any = PrometheusServerArgs.__annotations__["private_key"]
 
 
 class Edge:
@@ -42,23 +42,23 @@ class Edge:
         for what, value in (("stack", pulumi.get_stack()), ("project", pulumi.get_project())):
             self._value(str, value, (what,), rules.stack)
 
-    def take(self, kind: type, given: Any, *steps: str) -> Any:
+    def take(self, kind: type, arguments: Any, *steps: str) -> Any:
         """Return arguments of a `TypedDict` in their plain form; what is None counts as left out."""
-        if not isinstance(given, Mapping):
+        if not isinstance(arguments, Mapping):
             first = next(key for key in kind.__annotations__ if key in kind.__required_keys__)  # type: ignore[attr-defined]
-            self._say(steps or ("args",), mistaken(given, dict, None, f"such as {{{first}: ...}}", needed=True))
+            self._say(steps or ("args",), mistaken(arguments, dict, None, f"such as {{{first}: ...}}", needed=True))
             return {}
-        found = {}
-        for key, value in given.items():
+        taken = {}
+        for key, value in arguments.items():
             annotation = kind.__annotations__.get(key) if isinstance(key, str) else None
-            where = (*steps, key)
+            place = (*steps, key)
             if annotation is None:
-                self._say(where, unknown(key, kind.__annotations__, {} if steps else self._elsewhere))
+                self._say(place, unknown(key, kind.__annotations__, {} if steps else self._elsewhere))
             elif value is not None:
-                found[key] = self._value(_bare(annotation), value, where, self._own.get(where) or RULES.get(key))
-        for key in sorted(kind.__required_keys__ - found.keys()):  # type: ignore[attr-defined]
+                taken[key] = self._value(_bare(annotation), value, place, self._own.get(place) or RULES.get(key))
+        for key in sorted(kind.__required_keys__ - taken.keys()):  # type: ignore[attr-defined]
             self._say((*steps, key), "is missing; add it")
-        return found
+        return taken
 
     def refuse(self, more: Iterable[str] = ()) -> None:
         """Raise pulumi.RunError with all errors, where there are any."""
@@ -68,18 +68,18 @@ class Edge:
             lines = "\n  ".join(self.errors)
             raise pulumi.RunError(f"{count} in {self._component}; nothing of it was planned:\n  {lines}")
 
-    def check(self, value: pulumi.Output[Any], rule: Rule, where: str, *, secret: bool) -> pulumi.Output[Any]:
+    def check(self, output: pulumi.Output[Any], rule: Rule, place: str, *, secret: bool) -> pulumi.Output[Any]:
         """Return an output that fails the run where what it turns out to be breaks a rule."""
 
-        def known(found: Any) -> Any:
+        def checked(value: Any) -> Any:
             try:
-                return rule(found)
+                return rule(value)
             except ValueError as error:
-                what = "" if secret else f"{shown(found)} "
-                reason = f"{self._component}: {where}: {what}{error}"
+                what = "" if secret else f"{shown(value)} "
+                reason = f"{self._component}: {place}: {what}{error}"
             raise pulumi.RunError(reason)
 
-        return value.apply(known)
+        return output.apply(checked)
 
     def _say(self, steps: Sequence[Any], text: str) -> None:
         self.errors.append(f"{path(steps)}: {text}")
@@ -92,15 +92,15 @@ class Edge:
             return self._map(annotation, value, steps, rule)
         if origin is list:
             return self._list(annotation, value, steps)
-        late = annotation == _LATE
-        if late and is_late(value):
+        may_be_output = annotation == _TEXT_OR_OUTPUT
+        if may_be_output and is_output(value):
             usual = RULES.get(steps[-1]) or ENTRIES[steps[-2]]
             # What is `local` has to be known at once.
             chosen = usual if rule is rules.server_address else rule or usual
             secret = steps[-1] in SECRETS
             checked = self.check(pulumi.Output.from_input(value), _for_text(chosen), path(steps), secret=secret)
             return pulumi.Output.secret(checked) if secret else checked
-        return self._single(str if late else annotation, value, steps, rule)
+        return self._single(str if may_be_output else annotation, value, steps, rule)
 
     def _single(self, due: type, value: Any, steps: Sequence[Any], rule: Rule | None) -> Any:
         # Numbers of other languages arrive as floats, and a boolean is a number to Python.
@@ -123,26 +123,26 @@ class Edge:
             self._say(steps, mistaken(value, dict, None, example(key, dict), needed=False))
             return _FAULT
         before = len(self.errors)
-        found = {}
-        for name, one in value.items():
+        entries = {}
+        for name, entry in value.items():
             self._single(str, name, (*steps, name), NAMES[key])
-            found[name] = self._value(get_args(annotation)[1], one, (*steps, name), ENTRIES.get(key))
-        self._count(found, steps)
+            entries[name] = self._value(get_args(annotation)[1], entry, (*steps, name), ENTRIES.get(key))
+        self._count(entries, steps)
         if rule and len(self.errors) == before:
-            return self._single(dict, found, steps, rule)
-        return found
+            return self._single(dict, entries, steps, rule)
+        return entries
 
     def _list(self, annotation: Any, value: Any, steps: tuple[Any, ...]) -> Any:
         if not isinstance(value, list | tuple):
             self._say(steps, mistaken(value, list, None, example(steps[-1], list), needed=False))
             return _FAULT
         rule = ENTRIES[steps[-1]]
-        return [self._value(get_args(annotation)[0], one, (*steps, index), rule) for index, one in enumerate(value)]
+        return [self._value(get_args(annotation)[0], entry, (*steps, index), rule) for index, entry in enumerate(value)]
 
-    def _count(self, found: Mapping[Any, Any], steps: Sequence[Any]) -> None:
-        if len(found) < LEAST.get(steps[-1], 0):
+    def _count(self, entries: Mapping[Any, Any], steps: Sequence[Any]) -> None:
+        if len(entries) < LEAST.get(steps[-1], 0):
             self._say(steps, too_few(steps[-1], needed=False))
-        if len(found) > MOST.get(steps[-1], len(found)):
+        if len(entries) > MOST.get(steps[-1], len(entries)):
             self._say(steps, too_many(steps[-1]))
 
 

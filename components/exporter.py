@@ -32,7 +32,7 @@ def exporter(host: Machine, name: str, port: int, path: str, unit: str, seconds:
         script="exporter",
         machine=host,
         values=desired(port, path, unit, seconds, manage=manage),
-        late={},
+        later_values={},
         judge=JUDGE,
         version=str(port),
         # What answered before, and the new proof; where that fails, the old place again.

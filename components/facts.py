@@ -23,21 +23,21 @@ class Receipt:
     def generation(self, owner: str) -> str | None:
         """Return the generation that an owner has applied; None where the receipt names another instance, or none."""
         for form, name in _forms(owner):
-            told = self.files.get(f"owners/{name}", "")
-            if told.startswith(f"{form} "):
-                return told.rpartition(" ")[2]
+            text = self.files.get(f"owners/{name}", "")
+            if text.startswith(f"{form} "):
+                return text.rpartition(" ")[2]
         return None
 
     def damaged(self, owner: str) -> bool:
         """Say whether an owner's file is there and holds nothing that was ever written, as after a power cut."""
         held = [(name, self.files[f"owners/{name}"]) for _, name in _forms(owner) if f"owners/{name}" in self.files]
-        return any(not (told.startswith(f"{name}.") and " " in told) for name, told in held)
+        return any(not (text.startswith(f"{name}.") and " " in text) for name, text in held)
 
     def owners(self) -> Iterator[str]:
         """Yield all owners, instance included, whichever stack's they are; one that is damaged says nothing."""
-        for name, told in self.files.items():
-            if name.startswith("owners/") and " " in told:
-                yield told.partition(" ")[0]
+        for name, text in self.files.items():
+            if name.startswith("owners/") and " " in text:
+                yield text.partition(" ")[0]
 
     @property
     def has_owners(self) -> bool:
@@ -57,10 +57,10 @@ class Receipt:
 
 def checksum(line: str) -> tuple[str, str]:
     """Return checksum and path of a line of `sha256sum`; one that begins with a backslash has doubled its path's."""
-    found, _, path = line.partition("  ")
-    if found.startswith("\\"):
-        return found[1:], path.replace("\\\\", "\\")
-    return found, path
+    digest, _, path = line.partition("  ")
+    if digest.startswith("\\"):
+        return digest[1:], path.replace("\\\\", "\\")
+    return digest, path
 
 
 def _forms(owner: str) -> list[tuple[str, str]]:
@@ -150,8 +150,8 @@ def _mode(facts: Facts, text: str) -> None:
 
 
 def _checksum(facts: Facts, text: str) -> None:
-    found, path = checksum(text)
-    facts.checksums[path] = found
+    digest, path = checksum(text)
+    facts.checksums[path] = digest
 
 
 def _folder(facts: Facts, text: str) -> None:
@@ -280,7 +280,7 @@ def _add_to(texts: dict[str, str], text: str) -> None:
 
 def _owners(receipt: Receipt | None) -> dict[str, str]:
     files = receipt.files if receipt else {}
-    return {name: told for name, told in files.items() if name.startswith("owners/") and told}
+    return {name: text for name, text in files.items() if name.startswith("owners/") and text}
 
 
 def lines(output: str) -> Iterator[tuple[str, str]]:

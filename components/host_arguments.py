@@ -23,7 +23,7 @@ def take(name: str, args: MonitoredHostArgs, opts: Any, servers: Any) -> dict[st
     taken: dict[str, Any] = edge.take(MonitoredHostArgs, args)
     edge.refuse()
     written = taken.get("exporters", {})
-    taken["exporters"] = {key: _complete(key, one) for key, one in (written or _NODE).items()}
+    taken["exporters"] = {key: _complete(key, exporter) for key, exporter in (written or _NODE).items()}
     edge.refuse([*_defaults(name, taken["exporters"]), *settle(edge, taken["connection"], host=True)])
     edge.refuse(_clashes(taken, written))
     edge.refuse(dict.fromkeys(_claims(name, taken, written, servers)))
@@ -49,30 +49,30 @@ def _machines(servers: Sequence[Any]) -> Iterator[str]:
         elif server in servers[:index]:
             yield f"servers[{index}]: {shown(server.machine.name)} is named twice; take one out"
         else:
-            where = endpoint(server.machine.connection)
-            first = machines.setdefault(where or server.machine.name, index)
+            reached = endpoint(server.machine.connection)
+            first = machines.setdefault(reached or server.machine.name, index)
             if first != index:
                 yield f"servers[{index}]: is the machine of servers[{first}] already; take one of them out"
 
 
-def _complete(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    return {"job": name, "path": "/metrics", "unit": "", **given}
+def _complete(name: str, exporter: Mapping[str, Any]) -> dict[str, Any]:
+    return {"job": name, "path": "/metrics", "unit": "", **exporter}
 
 
 def _defaults(host: str, exporters: Mapping[str, dict[str, Any]]) -> Iterator[str]:
     """Fill in where servers find each exporter; yield those that have no default."""
-    for key, one in exporters.items():
+    for key, exporter in exporters.items():
         try:
-            one["listen"] = one.get("listen") or rules.default_listen(host, one["port"])
+            exporter["listen"] = exporter.get("listen") or rules.default_listen(host, exporter["port"])
         except ValueError as error:
-            yield f"exporters.{key}.port: {one['port']} {error}"
+            yield f"exporters.{key}.port: {exporter['port']} {error}"
 
 
 def _clashes(taken: Mapping[str, Any], written: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is right in itself and cannot stand together on this host."""
     exporters = {
-        key: between.Exporter(one["port"], one["job"], frozenset(written.get(key, ())))
-        for key, one in taken["exporters"].items()
+        key: between.Exporter(exporter["port"], exporter["job"], frozenset(written.get(key, ())))
+        for key, exporter in taken["exporters"].items()
     }
     ssh = taken["connection"].get("port")
     yield from between.gone("", abandoned=taken.get("abandoned", False), offline=taken.get("offline", False))
@@ -84,16 +84,16 @@ def _claims(
     host: str, taken: Mapping[str, Any], written: Mapping[str, Any], servers: Sequence[PrometheusServer]
 ) -> Iterator[str]:
     """Yield what another host of a server has already, or another exporter of this one."""
-    where = "" if taken.get("abandoned") else endpoint(taken["connection"])
+    reached = "" if taken.get("abandoned") else endpoint(taken["connection"])
     resources = between.resources(host, list(taken["exporters"]), [server.machine.name for server in servers])
     for server in servers:
-        for key, one in taken["exporters"].items():
+        for key, exporter in taken["exporters"].items():
             path = f"exporters.{key}.listen" if "listen" in written.get(key, ()) else ""
             who = f"{path} of {host}" if path else f"exporter {key} of {host} by default"
-            first = server.claim("listen", one["listen"], who)
+            first = server.claim("listen", exporter["listen"], who)
             if first != who:
-                yield f"{path or f'exporters.{key}'}: {one['listen']!r} is {between.taken_by(path, first)}"
-        if where and (first := server.claim("address", where, host)) != host:
+                yield f"{path or f'exporters.{key}'}: {exporter['listen']!r} is {between.taken_by(path, first)}"
+        if reached and (first := server.claim("address", reached, host)) != host:
             address = shown(taken["connection"]["address"])
             yield f"connection.address: {address} is that of {first} already; take one of them out"
         for resource in resources:

@@ -67,19 +67,19 @@ def folders(paths: Sequence[str], facts: Facts) -> list[str]:
 
 def files(receipt: Receipt, facts: Facts) -> list[str]:
     """Return how files differ from a receipt's manifest, which has for each a line of its mode and one of its text."""
-    found = []
+    drift = []
     for line in receipt.manifest:
         applied, path = checksum(line)
         if path:
             if facts.checksums.get(path, applied) != applied:
-                found.append(f"{path} was edited")
+                drift.append(f"{path} was edited")
             continue
         mode, owner, path = line.split(" ", _WORDS_OF_MODE - 1)
         if path not in facts.checksums:
-            found.append(f"{path} is missing")
+            drift.append(f"{path} is missing")
         elif facts.modes.get(path) != f"{mode} {owner}":
-            found.append(f"{path} has mode and owner {facts.modes.get(path)} instead of {mode} {owner}")
-    return found
+            drift.append(f"{path} has mode and owner {facts.modes.get(path)} instead of {mode} {owner}")
+    return drift
 
 
 def unit(name: str, facts: Facts) -> list[str]:
@@ -89,16 +89,16 @@ def unit(name: str, facts: Facts) -> list[str]:
     own = [path for path in drop_ins if f"/{name}.d/" in path]
     # Those for all services are the machine's.
     by_prefix = [path for path in drop_ins if path not in own and "/service.d/" not in path]
-    found = []
+    drift = []
     if by_prefix:
-        found.append(f"{name} is overridden by {' '.join(by_prefix)}")
+        drift.append(f"{name} is overridden by {' '.join(by_prefix)}")
     state = shown.get("UnitFileState", "")
     if state.startswith("masked"):
-        found.append(f"{name} is masked; it gets its file back and is started")
+        drift.append(f"{name} is masked; it gets its file back and is started")
     elif state != "enabled":
-        found.append(f"{name} is not enabled; it is enabled again")
+        drift.append(f"{name} is not enabled; it is enabled again")
     if shown.get("ActiveState", "inactive") in ("inactive", "failed", "deactivating"):
-        found.append(f"{name} is stopped; it is started again")
+        drift.append(f"{name} is stopped; it is started again")
     if own:
-        found.append(f"{name} is overridden by {' '.join(own)}; that goes, with its folder")
-    return found
+        drift.append(f"{name} is overridden by {' '.join(own)}; that goes, with its folder")
+    return drift

@@ -13,7 +13,7 @@ from .part import Part
 
 KEY_TYPE = "ssh-ed25519"
 """Of a key that is made here."""
-_TOLD = re.compile(r"metrics-tunnel ((?:ssh|ecdsa)-\S+ [A-Za-z0-9+/]+={0,2} metrics-tunnel-\S+)$", re.MULTILINE)
+_PUBLIC_KEY = re.compile(r"metrics-tunnel ((?:ssh|ecdsa)-\S+ [A-Za-z0-9+/]+={0,2} metrics-tunnel-\S+)$", re.MULTILINE)
 
 
 def identity(stack: str, server: str, rotation: int) -> str:
@@ -28,26 +28,26 @@ def desired(stack: str, server: str, rotation: int) -> dict[str, str]:
 
 
 def keypair(machine: Machine, rotation: int, private_key: pulumi.Input[str] | None) -> Part:
-    """Describe the keypair; its resource's `stdout` holds the public key line, which `told` finds."""
+    """Describe the keypair; its resource's `stdout` holds the public key line, which `public_key_in` finds."""
     return Part(
         name=f"{machine.name}-keypair",
         receipt=f"keypair-{identity(pulumi.get_stack(), machine.name, rotation)}",
         script="keypair",
         machine=machine,
         values=desired(pulumi.get_stack(), machine.name, rotation),
-        late={"PRIVATE_KEY": "" if private_key is None else pulumi.Output.secret(private_key)},
+        later_values={"PRIVATE_KEY": "" if private_key is None else pulumi.Output.secret(private_key)},
         judge=JUDGE,
         version=str(rotation),
     )
 
 
-def told(said: str) -> str:
+def public_key_in(output: str) -> str:
     """Return the public key line in a keypair's output, or nothing where none was made.
 
     Whatever else stands in the output, such as a shell's greeting, must not get near an authorized_keys file.
     """
-    found = _TOLD.findall(said)
-    return str(found[-1]) if found else ""
+    keys = _PUBLIC_KEY.findall(output)
+    return str(keys[-1]) if keys else ""
 
 
 def fingerprint(public_key: str) -> str:
@@ -77,15 +77,15 @@ def _drift(values: Values, receipt: Receipt, facts: Facts) -> list[str]:
 def _notices(values: Values, facts: Facts) -> list[str]:
     """Tell of files in folders that only we make, and that no receipt names."""
     named = {path for receipt in facts.receipts.values() for path in receipt.paths}
-    found = []
+    notices = []
     for path in sorted(facts.modes):
         folder, _, name = path.rpartition("/")
         ours = path in named or ".mt-" in name
         # One that a unit of ours takes has lost its receipt.
         taken = f"/etc/systemd/system/metrics-tunnel-{name}.service" in facts.modes
         if folder in (values["KEY"].rpartition("/")[0], _KNOWN_HOSTS) and not ours and not taken:
-            found.append(f"{path} is not from here: no receipt names it; it is left alone, look whose it is")
-    return found
+            notices.append(f"{path} is not from here: no receipt names it; it is left alone, look whose it is")
+    return notices
 
 
 JUDGE = Judge(present=_present, drift=_drift, notices=_notices)

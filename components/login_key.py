@@ -27,11 +27,11 @@ def _present(values: Values, facts: Facts) -> bool:
 
 def _drift(values: Values, receipt: Receipt, facts: Facts) -> list[str]:
     part = values["PART"]
-    found = [*facts.said.get(part, [])]
+    drift = [*facts.said.get(part, [])]
     if part in facts.key_files:
         recorded = receipt.files.get("line", "")
-        found += line_drift(recorded, values["ID"], facts.key_lines.get(part, []), facts.key_files[part])
-    return found
+        drift += line_drift(recorded, values["ID"], facts.key_lines.get(part, []), facts.key_files[part])
+    return drift
 
 
 JUDGE = Judge(present=_present, drift=_drift, asks="login_key")

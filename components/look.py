@@ -75,8 +75,8 @@ class Observer:
         together.questions.append(question)
         if len(together.questions) >= self._expected[machine]:
             together.full.set()
-        found = await together.answer
-        return None if found is None else found.get(question.part, Finding())
+        findings = await together.answer
+        return None if findings is None else findings.get(question.part, Finding())
 
     async def recorded(self) -> Mapping[str, Recorded] | None:
         """Return what the state knew as the run began: no part is planned before this is known."""
@@ -190,5 +190,5 @@ def _remedy(error: Exception, machine: Machine) -> str:
         "the answer was cut short": f"check it with ssh; where that works a startup file exits: {_NOBODY_TYPES}",
         "exit ": "check with ssh what the user's login shell does",
     }
-    found = (remedy for said, remedy in remedies.items() if said in str(error))
-    return next(found, "check address, port and firewall with ssh")
+    fitting = (remedy for said, remedy in remedies.items() if said in str(error))
+    return next(fitting, "check address, port and firewall with ssh")

@@ -39,8 +39,8 @@ class Machine:
     def __init__(
         self, name: str, connection: ConnectionArgs, *, detect_drift: bool = True, offline: bool = False
     ) -> None:
-        for what, one in ((name, connection), (f"{name}'s bastion", connection.get("bastion"))):
-            if one is not None and not _pinned(one) and one["address"] != LOCAL:
+        for what, login in ((name, connection), (f"{name}'s bastion", connection.get("bastion"))):
+            if login is not None and not _pinned(login) and login["address"] != LOCAL:
                 raise ValueError(f"{what}: no host key; give host_key, or insecure_host_key where any may answer")
         self.name = name
         self.connection = connection
@@ -174,8 +174,8 @@ async def _run_there(connection: asyncssh.SSHClientConnection, text: str, script
         process.stdin.write(script)
         process.stdin.write_eof()
     out, err = await _heard(process.stdout.read, process.stderr.read)
-    found = await process.wait(timeout=SILENCE_SECONDS)
-    return _answer(found.exit_status, out, err)
+    completed = await process.wait(timeout=SILENCE_SECONDS)
+    return _answer(completed.exit_status, out, err)
 
 
 async def _heard(*outputs: Callable[[int], Awaitable[Any]]) -> list[Any]:
@@ -216,10 +216,10 @@ def _answer(status: int | None, out: str, err: str) -> str:
 
 def _login(connection: ConnectionArgs | BastionArgs) -> dict[str, Any]:
     keys = ("port", "user", "host_key", "private_key", "private_key_password", "password", "agent_socket_path")
-    given = cast("Mapping[str, Any]", connection)
+    values = cast("Mapping[str, Any]", connection)
     return {
-        "host": given["address"],
-        **{key: given[key] for key in keys if key in given},
+        "host": values["address"],
+        **{key: values[key] for key in keys if key in values},
         "dial_error_limit": 2,
         "per_dial_timeout": _DIAL_SECONDS,
     }

@@ -48,11 +48,17 @@ class MonitoredHost(pulumi.ComponentResource):
         )
         scraped: list[Made] = []
         for server in servers:
-            scraped += self._scrape(server, many=len(servers) > 1)
+            scraped += self._scrape(server, has_several_servers=len(servers) > 1)
         seconds = proof.scrape_seconds(server.timeout for server in servers)
-        for key, one in self.exporters.items():
+        for key, exporter_args in self.exporters.items():
             part = exporter(
-                self.machine, key, one["port"], one["path"], one["unit"], seconds, manage=one.get("manage", True)
+                self.machine,
+                key,
+                exporter_args["port"],
+                exporter_args["path"],
+                exporter_args["unit"],
+                seconds,
+                manage=exporter_args.get("manage", True),
             )
             self._make(part, scraped)
         self.register_outputs({})
@@ -60,10 +66,10 @@ class MonitoredHost(pulumi.ComponentResource):
     def _make(self, part: Part, after: Sequence[Made]) -> Made:
         return make(replace(part, abandoned=self.abandoned), self, after)
 
-    def _scrape(self, server: PrometheusServer, *, many: bool) -> list[Made]:
+    def _scrape(self, server: PrometheusServer, *, has_several_servers: bool) -> list[Made]:
         exporters = self.exporters.values()
-        forwards = [Forward(one["listen"], one["port"], one["path"]) for one in exporters]
-        targets = [Target(one["job"], one["listen"], one["path"]) for one in exporters]
+        forwards = [Forward(args["listen"], args["port"], args["path"]) for args in exporters]
+        targets = [Target(args["job"], args["listen"], args["path"]) for args in exporters]
         ports = [forward.port for forward in forwards]
         public_key = server.public_key
         login = self.args.get("login")
@@ -81,11 +87,17 @@ class MonitoredHost(pulumi.ComponentResource):
             forwards,
             login or TUNNEL_USER,
             server.timeout,
-            many=many,
+            has_several_servers=has_several_servers,
         )
         carries = self._make(tunnel, [line, server.watchdog])
         labels = self.args.get("labels", {})
         config = scrape_config(
-            server.machine, self.machine, labels, targets, server.interval, server.timeout, many=many
+            server.machine,
+            self.machine,
+            labels,
+            targets,
+            server.interval,
+            server.timeout,
+            has_several_servers=has_several_servers,
         )
         return [self._make(config, [carries, server.job])]

@@ -24,7 +24,7 @@ _observer = Observer()
 
 @dataclass(frozen=True)
 class Part:
-    """One managed thing on one machine. `values` are known from the settings, `late` come from other parts."""
+    """One managed thing on one machine. `values` are known from the settings, `later_values` come from other parts."""
 
     name: str
     """The resource's name, such as `web1-exporter-node`."""
@@ -34,7 +34,7 @@ class Part:
     """Its script in components/scripts, without `.sh`."""
     machine: Machine
     values: Mapping[str, pulumi.Input[str]]
-    late: Mapping[str, pulumi.Input[str]]
+    later_values: Mapping[str, pulumi.Input[str]]
     judge: Judge = field(default_factory=Judge)
     """What of it counts as drift."""
     version: str = ""
@@ -66,25 +66,27 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[Made]) -> Made:
     made: list[pulumi.Resource] = []
     known = {"MACHINE": machine.name, "PART": part.receipt, "STACK": stack, **part.values}
     triggers = [machine.connection["address"], part.version]
-    owner = pulumi.Output.all(*triggers).apply(lambda given: f"{holder}.{part.name}.{_digest(given)}")
+    owner = pulumi.Output.all(*triggers).apply(lambda resolved: f"{holder}.{part.name}.{_digest(resolved)}")
     plan = _plan(part, known, owner, made)
     run = partial(started, _SECONDS + part.wait)
-    show(part.name, machine.name, part.script, owner, {**known, **part.late}, run)
+    show(part.name, machine.name, part.script, owner, {**known, **part.later_values}, run)
 
-    async def apply(given: Sequence[Any]) -> str:
-        planned, instance = given
+    async def apply(plan_and_owner: Sequence[Any]) -> str:
+        planned, instance = plan_and_owner
         if not pulumi.runtime.is_dry_run():
-            for one in after:
-                await one.ran.future()
+            for earlier in after:
+                await earlier.ran.future()
         return machine.command(run("apply", instance, planned.generation), asks=planned.sudo_asks)
 
-    stdin = pulumi.Output.all(**known, **part.late).apply(lambda values: payload(part.script, values))
+    def remove(plan_and_owner: Sequence[Any]) -> str:
+        planned, instance = plan_and_owner
+        return machine.command(run("remove", instance), asks=planned.sudo_asks)
+
+    stdin = pulumi.Output.all(**known, **part.later_values).apply(lambda values: payload(part.script, values))
     arguments: dict[str, Any] = {
         # For updates too: without `update` the provider runs `create`.
         "create": pulumi.Output.all(plan, owner).apply(apply),
-        "delete": pulumi.Output.all(plan, owner).apply(
-            lambda given: machine.command(run("remove", given[1]), asks=given[0].sudo_asks)
-        ),
+        "delete": pulumi.Output.all(plan, owner).apply(remove),
         "stdin": plan.apply(lambda planned: machine.stdin(stdin, asks=planned.sudo_asks)),
         "triggers": triggers,
         "add_previous_output_in_env": False,
@@ -95,7 +97,7 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[Made]) -> Made:
         del arguments["create"], arguments["delete"]
     options = pulumi.ResourceOptions(
         parent=parent,
-        depends_on=[one.command for one in after],
+        depends_on=[earlier.command for earlier in after],
         ignore_changes=_ignored(part),
         retain_on_delete=part.abandoned,
     )
@@ -110,7 +112,7 @@ def make(part: Part, parent: pulumi.Resource, after: Sequence[Made]) -> Made:
     ran: pulumi.Output[None] = pulumi.Output.from_input(None)
     if not _left_alone(part):
         ran = pulumi.Output.all(arguments["stdin"], command.stdin, command.stdout).apply(
-            lambda given: _refuse_what_never_ran(part, *given)
+            lambda resolved: _refuse_what_never_ran(part, *resolved)
         )
     return Made(command, ran)
 
@@ -158,18 +160,18 @@ def _plan(
         return pulumi.Output.from_input(_Plan())
     _observer.expect(part.machine)
 
-    async def look(given: Mapping[str, Any]) -> _Plan:
+    async def look(resolved: Mapping[str, Any]) -> _Plan:
         state = await _observer.recorded()
         known = None if state is None else state.get(part.name)
-        changed = known is not None and known.stdin != "" and sends_other(given["values"], known.stdin)
-        values = given["values"] | dict.fromkeys(part.late, "")
-        question = Question(part.receipt, part.script, given["owner"], values, part.judge, changed)
-        finding = await _observer.find(part.machine, given["connection"], question)
+        changed = known is not None and known.stdin != "" and sends_other(resolved["values"], known.stdin)
+        values = resolved["values"] | dict.fromkeys(part.later_values, "")
+        question = Question(part.receipt, part.script, resolved["owner"], values, part.judge, changed)
+        finding = await _observer.find(part.machine, resolved["connection"], question)
         sent = None
         if state is not None:
             sent = "" if known is None else known.generation
         if finding is not None:
-            _tell(part, finding, given["owner"], state, made)
+            _tell(part, finding, resolved["owner"], state, made)
         return _Plan(generation(finding, sent), _observer.sudo_asks(part.machine))
 
     asked: pulumi.Output[Any] = pulumi.Output.all(

@@ -8,7 +8,7 @@ from . import between, rules
 from .args import PrometheusServerArgs
 from .connection import settle
 from .edge import Edge
-from .keypair import KEY_TYPE, fingerprint, keypair, told
+from .keypair import KEY_TYPE, fingerprint, keypair, public_key_in
 from .keypair import desired as keypair_desired
 from .look import nothing_ran
 from .machine import Machine
@@ -17,7 +17,7 @@ from .scrape_job import SAMPLES, scrape_job
 from .tunnel_watchdog import tunnel_watchdog
 
 _RULES = {("connection", "address"): rules.server_address, ("private_key",): rules.tunnel_key}
-_WHERE = {"config": "config_file", "service": "service", "url": "url"}
+_PROMETHEUS = {"config": "config_file", "service": "service", "url": "url"}
 
 
 class PrometheusServer(pulumi.ComponentResource):
@@ -46,9 +46,9 @@ class PrometheusServer(pulumi.ComponentResource):
         self.key_type = "" if "private_key" in taken else KEY_TYPE
         pair = make(keypair(self.machine, self.rotation, taken.get("private_key")), self, [])
         self.watchdog = make(tunnel_watchdog(self.machine), self, [])
-        where = {name.upper(): str(taken.get(key, "")) for name, key in _WHERE.items()}
+        prometheus = {name.upper(): str(taken.get(key, "")) for name, key in _PROMETHEUS.items()}
         samples = taken.get("sample_limit", SAMPLES)
-        self.job = make(scrape_job(self.machine, self.interval, self.timeout, samples, where), self, [])
+        self.job = make(scrape_job(self.machine, self.interval, self.timeout, samples, prometheus), self, [])
         # The public half of a user's own private key is no secret.
         self.public_key = pulumi.Output.unsecret(pair.command.stdout).apply(self._made)
         self.fingerprint = self.public_key.apply(fingerprint)
@@ -59,7 +59,7 @@ class PrometheusServer(pulumi.ComponentResource):
         return self._claims.setdefault((kind, value), host)
 
     def _made(self, said: str) -> str:
-        if key := told(said):
+        if key := public_key_in(said):
             return key
         why = nothing_ran(self.machine)
         if self.machine.offline:

@@ -52,15 +52,15 @@ def address(value: str) -> str:
     if value == LOCAL:
         raise ValueError("is for a server alone, the one that Pulumi runs on; use the machine's name or address")
     try:
-        found = ipaddress.ip_address(value)
+        parsed = ipaddress.ip_address(value)
     except ValueError:
         labels = value.split(".")
         if len(value) > 253 or not all(map(_LABEL.fullmatch, labels)) or _NUMBER.fullmatch(labels[-1]):  # noqa: PLR2004 - RFC 1123
             raise ValueError("is no host name or IP address; write it alone, without user, port or brackets") from None
         return value
-    if "%" in value or found.is_unspecified or found.is_multicast or value == "255.255.255.255":
+    if "%" in value or parsed.is_unspecified or parsed.is_multicast or value == "255.255.255.255":
         raise ValueError("is no address of one machine; use one without zone that a connection can be made to")
-    return str(found)
+    return str(parsed)
 
 
 def server_address(value: str) -> str:
@@ -107,9 +107,9 @@ def login(value: str) -> str:
 
 def listen(value: str) -> str:
     """Return `address:port` of loopback, the port one that the tunnels' user may bind."""
-    where, _, number = value.rpartition(":")
+    ip, _, number = value.rpartition(":")
     try:
-        loopback = where == "[::1]" or ipaddress.IPv4Address(where).is_loopback
+        loopback = ip == "[::1]" or ipaddress.IPv4Address(ip).is_loopback
         valid = loopback and number == str(port(int(number)))
     except ValueError:
         valid = False
@@ -138,12 +138,12 @@ def host_key(value: str) -> str:
     if len(value.splitlines()) != 1 or len(words) < 2 or words[0] not in _HOST_KEYS:  # noqa: PLR2004 - type and key
         raise ValueError("is no ed25519 or ecdsa host key; show it there with: cat /etc/ssh/ssh_host_ed25519_key.pub")
     try:
-        found = bool(_BASE64.fullmatch(words[1]))
+        well_formed = bool(_BASE64.fullmatch(words[1]))
         serialization.load_ssh_public_key(" ".join(words[:2]).encode())
     except (ValueError, UnsupportedAlgorithm, NotImplementedError):
         # The last is raised for a point in a form that sshd does not take either.
-        found = False
-    if not found:
+        well_formed = False
+    if not well_formed:
         raise ValueError("is a malformed host key; copy the whole line again")
     return " ".join(words[:2])
 
@@ -255,9 +255,9 @@ def labels(value: dict[str, str]) -> dict[str, str]:
 
 def milliseconds(value: str) -> int:
     """Return a Prometheus duration, such as 5s or 1m30s, in milliseconds."""
-    found = _DURATION.fullmatch(value)
+    written = _DURATION.fullmatch(value)
     units = (_HOUR, 60000, 1000, 1)
-    total = sum(int(n or 0) * unit for n, unit in zip(found.groups(), units, strict=True)) if found else 0
+    total = sum(int(count or 0) * unit for count, unit in zip(written.groups(), units, strict=True)) if written else 0
     if not total:
         raise ValueError("is no duration; write the unit too, such as 5s, 1m or 1m30s")
     return total
@@ -311,23 +311,23 @@ def metrics_path(value: str) -> str:
 
 def url(value: str) -> str:
     """Return Prometheus' http address with its port, without user, query or last slash. The scripts speak no TLS."""
-    found = _URL.fullmatch(value)
+    written = _URL.fullmatch(value)
     try:
-        valid = found is not None and bool(address(found[1].strip("[]"))) and bool(port(int(found[2] or 80)))
+        valid = written is not None and bool(address(written[1].strip("[]"))) and bool(port(int(written[2] or 80)))
     except ValueError:
         valid = False
-    if not found or not valid or {".", ".."} & set(found[3].split("/")):
+    if not written or not valid or {".", ".."} & set(written[3].split("/")):
         raise ValueError("is no plain http address without user, query or fragment; use such as http://127.0.0.1:9090")
-    return f"http://{found[1]}:{found[2] or 80}{found[3]}"
+    return f"http://{written[1]}:{written[2] or 80}{written[3]}"
 
 
 def network(value: str) -> str:
     """Return an address or network in CIDR form, for `from=`."""
     base, slash, bits = value.partition("/")
     try:
-        found = ipaddress.ip_network(value)
+        parsed = ipaddress.ip_network(value)
     except ValueError:
         raise ValueError("is no address or network; use such as 10.0.0.10 or 10.0.0.0/24") from None
-    if "%" in base or (slash and not (bits.isascii() and bits.isdigit())) or not found.prefixlen:
+    if "%" in base or (slash and not (bits.isascii() and bits.isdigit())) or not parsed.prefixlen:
         raise ValueError("is no address or network to limit a key to; use such as 10.0.0.10 or 10.0.0.0/24")
     return value

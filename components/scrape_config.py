@@ -52,7 +52,7 @@ def scrape_config(
     interval: str,
     timeout: str,
     *,
-    many: bool,
+    has_several_servers: bool,
 ) -> Part:
     """Describe the target file of `host` on `server`, whose Prometheus scrapes at `interval`, a duration."""
     # The first scrape begins within one interval.
@@ -63,12 +63,12 @@ def scrape_config(
         "WAIT": str(wait),
     }
     return Part(
-        name=f"{host.name}-scrape-config" + (f"-{server.name}" if many else ""),
+        name=f"{host.name}-scrape-config" + (f"-{server.name}" if has_several_servers else ""),
         receipt=f"scrape-config-{host.name}",
         script="scrape-config",
         machine=server,
         values=values,
-        late={},
+        later_values={},
         judge=JUDGE,
         offline=host.offline,
         wait=wait,

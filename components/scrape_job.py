@@ -24,15 +24,15 @@ def desired(stack: str, interval: str, timeout: str, samples: int = SAMPLES) -> 
     return {"JOB": job_name(stack), "INTERVAL": interval, "TIMEOUT": timeout, "SAMPLE_LIMIT": str(samples)}
 
 
-def scrape_job(machine: Machine, interval: str, timeout: str, samples: int, where: dict[str, str]) -> Part:
-    """Describe the job's block; `where` says CONFIG, SERVICE and URL of Prometheus, empty where they are found."""
+def scrape_job(machine: Machine, interval: str, timeout: str, samples: int, prometheus: dict[str, str]) -> Part:
+    """Describe the job's block; `prometheus` says CONFIG, SERVICE and URL of Prometheus, empty where they are found."""
     return Part(
         name=f"{machine.name}-scrape-job",
         receipt=f"scrape-job-{pulumi.get_stack()}",
         script="scrape-job",
         machine=machine,
-        values={**desired(pulumi.get_stack(), interval, timeout, samples), **where},
-        late={},
+        values={**desired(pulumi.get_stack(), interval, timeout, samples), **prometheus},
+        later_values={},
         judge=JUDGE,
     )
 
@@ -78,11 +78,11 @@ def _notices(values: Values, facts: Facts) -> list[str]:
     receipts = (receipt for part, receipt in facts.receipts.items() if part.startswith("scrape-config-"))
     ours = {path for receipt in receipts for path in receipt.paths}
     in_folder = re.compile(rf"/etc/metrics-tunnel/targets/{re.escape(values['STACK'])}/[^/]*\.json")
-    found = {path for path in (*facts.modes, *facts.links) if in_folder.fullmatch(path)}
+    there = {path for path in (*facts.modes, *facts.links) if in_folder.fullmatch(path)}
     return [
         f"{path} is no target file of ours, and Prometheus scrapes what it names; it is left alone, delete it if "
         "nobody needs it"
-        for path in sorted(found - ours)
+        for path in sorted(there - ours)
     ]
 
 

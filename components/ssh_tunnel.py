@@ -38,7 +38,7 @@ def desired(host: str, login: str, port: int, key: str, forwards: Sequence[Forwa
     }
 
 
-def late_values(host: str, address: str, public_key: str, host_key: str) -> dict[str, str]:
+def values_of_others(host: str, address: str, public_key: str, host_key: str) -> dict[str, str]:
     """Return the values that other resources may tell: where the host is, its key, and the mark of the tunnels' key.
 
     Raises ValueError where the address is none.
@@ -61,24 +61,24 @@ def ssh_tunnel(
     login: str,
     timeout: str,
     *,
-    many: bool,
+    has_several_servers: bool,
 ) -> Part:
     """Describe the tunnel from `server` to `login` on `host`. `key` is the private key's path on the server.
 
     Its proof gives each scrape the `timeout` that the server's Prometheus gives it.
     """
     seconds = proof.scrape_seconds([timeout])
-    late = pulumi.Output.all(host.connection["address"], public_key, host.connection.get("host_key", "")).apply(
-        lambda given: late_values(host.name, *given)
+    from_others = pulumi.Output.all(host.connection["address"], public_key, host.connection.get("host_key", "")).apply(
+        lambda others: values_of_others(host.name, *others)
     )
     values = desired(host.name, login, int(host.connection.get("port", 22)), key, forwards)
     return Part(
-        name=f"{host.name}-ssh-tunnel" + (f"-{server.name}" if many else ""),
+        name=f"{host.name}-ssh-tunnel" + (f"-{server.name}" if has_several_servers else ""),
         receipt=f"ssh-tunnel-{host.name}",
         script="ssh-tunnel",
         machine=server,
         values={**values, "SCRAPE_SECONDS": str(seconds)},
-        late={name: late[name] for name in ("ADDRESS", "KEY_ID", "HOST_KEY")},
+        later_values={name: from_others[name] for name in ("ADDRESS", "KEY_ID", "HOST_KEY")},
         judge=JUDGE,
         offline=host.offline,
         # Before a change, for its proof, and where that fails for what is put back.

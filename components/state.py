@@ -47,10 +47,10 @@ def parse(resources: Mapping[str, Any]) -> dict[str, Recorded]:
     parts = {}
     for urn, resource in resources.items():
         command = resource["outputs"].get("create")
-        found = _APPLY.search(command) if isinstance(command, str) else None
-        if found:
+        applied = _APPLY.search(command) if isinstance(command, str) else None
+        if applied:
             stdin = resource["outputs"].get("stdin")
-            parts[urn.rpartition("::")[2]] = Recorded(found[1], found[2], stdin if isinstance(stdin, str) else "")
+            parts[urn.rpartition("::")[2]] = Recorded(applied[1], applied[2], stdin if isinstance(stdin, str) else "")
     return parts
 
 

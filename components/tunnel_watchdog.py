@@ -14,7 +14,7 @@ def tunnel_watchdog(server: Machine) -> Part:
         script="tunnel-watchdog",
         machine=server,
         values={},
-        late={},
+        later_values={},
         judge=JUDGE,
     )
 
@@ -23,13 +23,13 @@ _RUNS_AS = "metrics-tunnel-ssh"
 
 
 def _drift(_values: Values, _receipt: Receipt, facts: Facts) -> list[str]:
-    found = []
+    drift = []
     groups = facts.users.get(_RUNS_AS)
     if groups is None:
-        found.append(f"user {_RUNS_AS} is missing; it is made anew, and all tunnels start again as it")
+        drift.append(f"user {_RUNS_AS} is missing; it is made anew, and all tunnels start again as it")
     elif groups != [_RUNS_AS]:
-        found.append(f"user {_RUNS_AS} is in the groups {' '.join(groups)} instead of its own alone; it is put there")
-    return found
+        drift.append(f"user {_RUNS_AS} is in the groups {' '.join(groups)} instead of its own alone; it is put there")
+    return drift
 
 
 JUDGE = Judge(unit=lambda _values: "metrics-tunnels-watchdog.service", drift=_drift)

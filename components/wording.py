@@ -66,14 +66,14 @@ def _number(value: float) -> str:
         return "a number of thousands of digits"
 
 
-def is_late(value: object) -> bool:
+def is_output(value: object) -> bool:
     """Say whether a value is an output of another resource, which may be known only later."""
     return isinstance(value, pulumi.Output | Awaitable)
 
 
 def _secret(value: str) -> bool:
     """Say whether a text may be a key or token, wherever it stands."""
-    runs = [one for one in _RUN.findall(value) if {str.isupper, str.islower, str.isdigit} == _letters(one)]
+    runs = [run for run in _RUN.findall(value) if {str.isupper, str.islower, str.isdigit} == _letters(run)]
     return "-----" in value or "PRIVATE" in value or (bool(runs) and not _PUBLIC.match(value))
 
 
@@ -88,7 +88,7 @@ def mistaken(value: object, due: type, rule: Callable[[Any], Any] | None, exampl
     """
     if value is None:
         return f"nothing is not {_DUE[due]}; give a value" + ("" if needed else ", or take the key out")
-    if is_late(value):
+    if is_output(value):
         return f"{shown(value)} is not {_DUE[due]} that is known at once; give a plain value"
     meant = _meant(value, due)
     if meant is None:
@@ -133,6 +133,6 @@ def unknown(key: object, known: Iterable[str], elsewhere: Mapping[str, str] | No
 
 def nearest(key: str, known: Iterable[str]) -> str:
     """Return the known key that was meant, or nothing. Small and capital letters, - and _ are one."""
-    plain = {re.sub(r"[^a-z]", "", one.lower()): one for one in known}
+    plain = {re.sub(r"[^a-z]", "", name.lower()): name for name in known}
     close = difflib.get_close_matches(re.sub(r"[^a-z]", "", key.lower()), plain, 1, 0.7)
     return plain[close[0]] if close else ""

@@ -8,7 +8,7 @@ from components import between
 from components.wording import shown
 
 from .known_hosts import NoHostKeyError, host_key
-from .models import Bastion, Host, Machine, Whole, job_of, listen_of, servers_of
+from .models import BastionSettings, HostSettings, MachineSettings, Whole, job_of, listen_of, servers_of
 
 
 def errors(whole: Whole) -> Iterator[str]:
@@ -27,12 +27,12 @@ def errors(whole: Whole) -> Iterator[str]:
 
 def _servers(whole: Whole) -> Iterator[str]:
     for name, host in whole.hosts.items():
-        given = host.servers or []
-        for index, server in enumerate(given):
+        servers = host.servers or []
+        for index, server in enumerate(servers):
             path = f"hosts.{name}.servers[{index}]"
             if server not in whole.prometheus:
                 yield f"{path}: {shown(server)} is no server; use one of {', '.join(whole.prometheus)}"
-            elif server in given[:index]:
+            elif server in servers[:index]:
                 yield f"{path}: {shown(server)} is named twice; take one out"
 
 
@@ -40,19 +40,19 @@ def _addresses(whole: Whole) -> Iterator[str]:
     """Yield machines of one kind that are the same; a server may be a host, and one that is gone have a successor."""
     used: dict[tuple[object, ...], str] = {}
     for path, machine in whole.machines():
-        if isinstance(machine, Host) and machine.abandoned:
+        if isinstance(machine, HostSettings) and machine.abandoned:
             continue
-        where = (path.split(".")[0], *_endpoint(machine), *(_endpoint(machine.bastion) if machine.bastion else ()))
-        first = used.setdefault(where, path)
+        identity = (path.split(".")[0], *_endpoint(machine), *(_endpoint(machine.bastion) if machine.bastion else ()))
+        first = used.setdefault(identity, path)
         if first != path:
             yield f"{path}.address: {shown(machine.address)} is that of {first} already; take one of them out"
 
 
-def _endpoint(machine: Bastion) -> tuple[str, int]:
+def _endpoint(machine: BastionSettings) -> tuple[str, int]:
     return machine.address.lower(), machine.port
 
 
-def _host(path: str, host: Host) -> Iterator[str]:
+def _host(path: str, host: HostSettings) -> Iterator[str]:
     yield from between.gone(f"{path}.", abandoned=host.abandoned, offline=host.offline)
     if not host.listen:
         return
@@ -63,7 +63,7 @@ def _host(path: str, host: Host) -> Iterator[str]:
         yield f"{path}.listen: {host.listen!r} and {names[0]} say the same thing twice; keep one"
 
 
-def _exporters(whole: Whole, path: str, host: Host) -> Iterator[str]:
+def _exporters(whole: Whole, path: str, host: HostSettings) -> Iterator[str]:
     clashing = {
         key: between.Exporter(
             exporter.port,
@@ -93,7 +93,7 @@ def _listens(whole: Whole) -> Iterator[str]:
     for name, host in whole.hosts.items():
         if host.listen and len(host.exporters) > 1:
             continue
-        ports = [one.port for one in host.exporters.values()]
+        ports = [exporter.port for exporter in host.exporters.values()]
         for index, (key, exporter) in enumerate(host.exporters.items()):
             path = f"hosts.{name}.exporters.{key}"
             if not exporter.listen and exporter.port in ports[:index]:
@@ -112,7 +112,7 @@ def _listens(whole: Whole) -> Iterator[str]:
 
 def _host_keys(whole: Whole) -> Iterator[str]:
     for path, login in whole.logins():
-        host = path.startswith("hosts.") and isinstance(login, Machine)
+        host = path.startswith("hosts.") and isinstance(login, MachineSettings)
         yield from between.host_keys(
             f"{path}.", to_camel, host=host, key=bool(login.host_key), insecure=login.insecure_host_key
         )

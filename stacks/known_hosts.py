@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncssh
 
-from .models import Bastion
+from .models import BastionSettings
 
 _PREFERRED = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
 _FILE = "~/.ssh/known_hosts"
@@ -20,19 +20,19 @@ class NoHostKeyError(ValueError):
     """There is no host key to pin; the text says why and what to do."""
 
 
-def host_key(machine: Bastion) -> str | None:
+def host_key(machine: BastionSettings) -> str | None:
     """Return `<type> <base64>`, or None where any key is accepted. Raises NoHostKeyError where there is none to pin."""
     if machine.host_key or machine.insecure_host_key or machine.local:
         return machine.host_key
-    found = _lookup(_text(), machine.address.lower(), machine.port)
+    known_keys = _lookup(_text(), machine.address.lower(), machine.port)
     for kind in _PREFERRED:
-        keys = [one for one in found if one.split()[0] == kind]
+        keys = [key for key in known_keys if key.split()[0] == kind]
         if len(keys) > 1:
             raise NoHostKeyError(f"is missing, and {_FILE} has {len(keys)} {kind} keys of {machine.address}; {_SHOW}")
         if keys:
             return keys[0]
-    if found:
-        kinds = ", ".join(sorted({one.split()[0] for one in found}))
+    if known_keys:
+        kinds = ", ".join(sorted({key.split()[0] for key in known_keys}))
         raise NoHostKeyError(
             f"is missing, and {_FILE} has no ed25519 or ecdsa key of {machine.address}, only {kinds}; {_SHOW}"
         )
@@ -51,18 +51,18 @@ def _lookup(text: str, address: str, port: int) -> list[str]:
     known = _parsed(text)
     # As ssh: `[host]:port` where the port is another one, and without any such entry the plain name.
     names = [address] if port == 22 else [f"[{address}]:{port}", address]  # noqa: PLR2004 - SSH's own port
-    found = [known.match(name, "", None) for name in names]
-    revoked = {_plain(key) for keys in found for key in keys[2]}
-    return sorted(next(({*map(_plain, keys[0])} for keys in found if keys[0]), set()) - revoked)
+    matches = [known.match(name, "", None) for name in names]
+    revoked = {_plain(key) for match in matches for key in match[2]}
+    return sorted(next(({*map(_plain, match[0])} for match in matches if match[0]), set()) - revoked)
 
 
 @lru_cache(maxsize=1)
 def _parsed(text: str) -> asyncssh.SSHKnownHosts:
     """Return the entries of a file; lines that are none are passed over, as ssh does."""
     known = asyncssh.import_known_hosts("")
-    for one in text.splitlines():
+    for line in text.splitlines():
         try:
-            known.load(one)
+            known.load(line)
         except ValueError:
             continue
     return known

@@ -32,14 +32,14 @@ class _Model(BaseModel):
         return cls.own.get(key) or RULES.get(key)
 
 
-class Ssh(_Model):
+class SshSettings(_Model):
     """Defaults of the admin connection."""
 
     user: str = "root"
     private_key_path: str | None = Field(None, alias="privateKeyPath")
 
 
-class Bastion(_Model):
+class BastionSettings(_Model):
     """A jump host; also what every machine says of its admin connection."""
 
     address: str
@@ -55,14 +55,14 @@ class Bastion(_Model):
         return self.address == rules.LOCAL
 
 
-class Machine(Bastion):
+class MachineSettings(BastionSettings):
     """What servers and hosts have in common."""
 
-    bastion: Bastion | None = None
+    bastion: BastionSettings | None = None
     offline: bool = False
 
 
-class Server(Machine):
+class ServerSettings(MachineSettings):
     """A machine that runs Prometheus."""
 
     own = {"address": rules.server_address}
@@ -73,7 +73,7 @@ class Server(Machine):
     egress: list[Annotated[str, AfterValidator(ENTRIES["egress"])]] = []
 
 
-class Exporter(_Model):
+class ExporterSettings(_Model):
     """One exporter of a host."""
 
     port: int
@@ -84,10 +84,12 @@ class Exporter(_Model):
     listen: str | None = None
 
 
-class Host(Machine):
+class HostSettings(MachineSettings):
     """A machine whose exporters are scraped. `listen` is that of its only exporter."""
 
-    exporters: dict[Name, Exporter] = Field(default={"node": Exporter(port=9100)}, min_length=LEAST["exporters"])
+    exporters: dict[Name, ExporterSettings] = Field(
+        default={"node": ExporterSettings(port=9100)}, min_length=LEAST["exporters"]
+    )
     labels: dict[LabelName, LabelValue] = Field(default={}, max_length=MOST["labels"])
     servers: list[Name] | None = Field(None, min_length=1)
     listen: str | None = None
@@ -95,7 +97,7 @@ class Host(Machine):
     abandoned: bool = False
 
 
-class Scrape(_Model):
+class ScrapeSettings(_Model):
     """How Prometheus scrapes."""
 
     job: str = "node"
@@ -107,19 +109,19 @@ class Scrape(_Model):
 class Whole(_Model):
     """All keys of the namespace that hold no secret."""
 
-    prometheus: dict[Name, Server] = Field(min_length=1)
-    hosts: dict[Name, Host] = {}
-    ssh: Ssh = Ssh(privateKeyPath=None)
-    scrape: Scrape = Scrape(sampleLimit=None)
+    prometheus: dict[Name, ServerSettings] = Field(min_length=1)
+    hosts: dict[Name, HostSettings] = {}
+    ssh: SshSettings = SshSettings(privateKeyPath=None)
+    scrape: ScrapeSettings = ScrapeSettings(sampleLimit=None)
     rotation: int = 1
     detect_drift: bool = Field(default=True, alias="detectDrift")
 
-    def machines(self) -> Iterator[tuple[str, Machine]]:
+    def machines(self) -> Iterator[tuple[str, MachineSettings]]:
         """Yield every server and host with its path."""
         yield from ((f"prometheus.{name}", server) for name, server in self.prometheus.items())
         yield from ((f"hosts.{name}", host) for name, host in self.hosts.items())
 
-    def logins(self) -> Iterator[tuple[str, Bastion]]:
+    def logins(self) -> Iterator[tuple[str, BastionSettings]]:
         """Yield everything that is logged in to, jump hosts too, with its path."""
         for path, machine in self.machines():
             if not machine.local:
@@ -128,23 +130,23 @@ class Whole(_Model):
                 yield f"{path}.bastion", machine.bastion
 
 
-def listen_of(name: str, host: Host, exporter: Exporter) -> str:
+def listen_of(name: str, host: HostSettings, exporter: ExporterSettings) -> str:
     """Return where a server's Prometheus finds an exporter. Raises ValueError where there is no default."""
     return exporter.listen or host.listen or rules.default_listen(name, exporter.port)
 
 
-def job_of(whole: Whole, key: str, exporter: Exporter) -> str:
+def job_of(whole: Whole, key: str, exporter: ExporterSettings) -> str:
     """Return an exporter's job label."""
     return exporter.job or (whole.scrape.job if key == "node" else key)
 
 
-def servers_of(whole: Whole, host: Host) -> list[str]:
+def servers_of(whole: Whole, host: HostSettings) -> list[str]:
     """Return the names of the servers that scrape a host."""
     return host.servers or list(whole.prometheus)
 
 
-_BY_NAME: dict[str, type[_Model]] = {"prometheus": Server, "hosts": Host, "exporters": Exporter}
-_PLAIN: dict[str, type[_Model]] = {"bastion": Bastion, "ssh": Ssh, "scrape": Scrape}
+_BY_NAME: dict[str, type[_Model]] = {"prometheus": ServerSettings, "hosts": HostSettings, "exporters": ExporterSettings}
+_PLAIN: dict[str, type[_Model]] = {"bastion": BastionSettings, "ssh": SshSettings, "scrape": ScrapeSettings}
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def spot_at(steps: tuple[Any, ...]) -> Spot:
     while True:
         written = left.pop(0)
         key, field = next(
-            (name, one) for name, one in model.model_fields.items() if written in (one.alias, one.alias or name)
+            (name, field) for name, field in model.model_fields.items() if written in (field.alias, field.alias or name)
         )
         if not left:
             return Spot(key, model.rule(key), field.is_required())

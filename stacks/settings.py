@@ -16,7 +16,17 @@ from components.wording import path
 from . import across, wording
 from .credentials import Credentials, credentials, secrets
 from .known_hosts import host_key
-from .models import Bastion, Host, Machine, Server, Whole, job_of, keys_at, listen_of, servers_of
+from .models import (
+    BastionSettings,
+    HostSettings,
+    MachineSettings,
+    ServerSettings,
+    Whole,
+    job_of,
+    keys_at,
+    listen_of,
+    servers_of,
+)
 
 _NAMESPACE = "metrics-tunnel"
 
@@ -33,17 +43,17 @@ class Settings:
 def load() -> Settings:
     """Read the stack's settings. Raises pulumi.RunError with every error at once."""
     config = pulumi.Config(_NAMESPACE)
-    given, errors = secrets(config)
+    plain_secrets, errors = secrets(config)
     raw, unreadable = _raw(config)
     whole, wrong = (None, unreadable) if unreadable else check(raw)
     login = Credentials({})
     if whole:
-        login, wrong = credentials(whole, given)
+        login, wrong = credentials(whole, plain_secrets)
     errors += [*wrong, *_elsewhere()]
     if whole is None or errors:
         file = f"stacks/Pulumi.{pulumi.get_stack()}.yaml"
         count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
-        lines = wording.without(list(given.values()), errors)
+        lines = wording.without(list(plain_secrets.values()), errors)
         raise pulumi.RunError(f"{count} in {file}; no machine was contacted:\n  " + "\n  ".join(lines))
     return arguments(whole, login)
 
@@ -87,8 +97,8 @@ def _set() -> list[tuple[str, str]]:
 
 def _keys() -> list[str]:
     """Return the keys of the namespace that are known or set, without the secrets."""
-    found = {key for space, key in _set() if space == _NAMESPACE}
-    return [*keys_at(()), *sorted(found - {*keys_at(()), *wording.SECRETS})]
+    written = {key for space, key in _set() if space == _NAMESPACE}
+    return [*keys_at(()), *sorted(written - {*keys_at(()), *wording.SECRETS})]
 
 
 def check(raw: Mapping[str, Any]) -> tuple[Whole | None, list[str]]:
@@ -96,7 +106,7 @@ def check(raw: Mapping[str, Any]) -> tuple[Whole | None, list[str]]:
     try:
         whole = Whole.model_validate(raw)
     except ValidationError as error:
-        return None, [wording.line(dict(one)) for one in error.errors()]
+        return None, [wording.line(dict(details)) for details in error.errors()]
     errors = list(across.errors(whole))
     return (None if errors else whole), errors
 
@@ -115,7 +125,7 @@ def arguments(whole: Whole, login: Credentials) -> Settings:
     return Settings(servers, hosts, {name: servers_of(whole, host) for name, host in whole.hosts.items()})
 
 
-def _server(whole: Whole, server: Server, login: Credentials) -> PrometheusServerArgs:
+def _server(whole: Whole, server: ServerSettings, login: Credentials) -> PrometheusServerArgs:
     interval = whole.scrape.interval
     args: dict[str, Any] = {
         **server.model_dump(include={"config_file", "service", "url", "egress", "offline"}, exclude_none=True),
@@ -132,10 +142,11 @@ def _server(whole: Whole, server: Server, login: Credentials) -> PrometheusServe
     return cast("PrometheusServerArgs", args)
 
 
-def _host(whole: Whole, name: str, host: Host, login: Credentials) -> MonitoredHostArgs:
+def _host(whole: Whole, name: str, host: HostSettings, login: Credentials) -> MonitoredHostArgs:
     exporters = {
-        key: one.model_dump(exclude_none=True) | {"listen": listen_of(name, host, one), "job": job_of(whole, key, one)}
-        for key, one in host.exporters.items()
+        key: exporter.model_dump(exclude_none=True)
+        | {"listen": listen_of(name, host, exporter), "job": job_of(whole, key, exporter)}
+        for key, exporter in host.exporters.items()
     }
     args = {
         **host.model_dump(include={"labels", "login", "offline", "abandoned"}, exclude_none=True),
@@ -146,7 +157,7 @@ def _host(whole: Whole, name: str, host: Host, login: Credentials) -> MonitoredH
     return cast("MonitoredHostArgs", args)
 
 
-def _connection(whole: Whole, machine: Machine, login: Credentials) -> ConnectionArgs:
+def _connection(whole: Whole, machine: MachineSettings, login: Credentials) -> ConnectionArgs:
     args = _login(whole, machine, login)
     if login.sudo_password is not None:
         args["sudo_password"] = login.sudo_password
@@ -155,7 +166,7 @@ def _connection(whole: Whole, machine: Machine, login: Credentials) -> Connectio
     return cast("ConnectionArgs", args)
 
 
-def _login(whole: Whole, machine: Bastion, login: Credentials) -> dict[str, Any]:
+def _login(whole: Whole, machine: BastionSettings, login: Credentials) -> dict[str, Any]:
     args: dict[str, Any] = {"address": machine.address, "user": machine.user or whole.ssh.user}
     if machine.local:
         return args

@@ -28,33 +28,33 @@ _DUE: dict[str, type] = {
 def line(error: Mapping[str, Any]) -> str:
     """Return one of pydantic's errors as one line."""
     steps = tuple(error["loc"][:-1] if error["loc"][-1:] == ("[key]",) else error["loc"])
-    kind, given = error["type"], error["input"]
+    kind, value = error["type"], error["input"]
     says: dict[str, Callable[[], str]] = {
-        "value_error": lambda: f"{shown(given)} {error['ctx']['error']}",
+        "value_error": lambda: f"{shown(value)} {error['ctx']['error']}",
         "missing": lambda: "is missing; add it",
         "extra_forbidden": lambda: _unknown(steps),
         "too_short": lambda: too_few(spot_at(steps).key, needed=spot_at(steps).needed),
         "too_long": lambda: too_many(spot_at(steps).key),
     }
-    say = says.get(kind, lambda: _mistaken(kind, given, steps))
+    say = says.get(kind, lambda: _mistaken(kind, value, steps))
     return f"{path(steps)}: {say()}"
 
 
-def _mistaken(kind: str, given: object, steps: tuple[Any, ...]) -> str:
+def _mistaken(kind: str, value: object, steps: tuple[Any, ...]) -> str:
     spot, due = spot_at(steps), _DUE[kind]
     how = f"such as {{{keys_at(steps)[0]}: ...}}" if kind == "model_type" else example(spot.key, due)
-    return mistaken(given, due, spot.rule, how, needed=spot.needed)
+    return mistaken(value, due, spot.rule, how, needed=spot.needed)
 
 
 def without(secrets: Sequence[str], lines: Sequence[str]) -> list[str]:
     """Return lines with none of the stack's known secrets in them."""
     cleaned = list(lines)
-    for secret in sorted((one for one in secrets if len(one) >= _SHORTEST), key=len, reverse=True):
+    for secret in sorted((text for text in secrets if len(text) >= _SHORTEST), key=len, reverse=True):
         for form in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], repr(secret + "'\"")[1:-4]}:
             # Of a long one `shown` has cut off the end.
             cut = [f"{form[:end]}..." for end in range(min(len(form) - 1, WIDTH), _SHORTEST - 1, -1)]
             for part in (form, *cut):
-                cleaned = [one.replace(part, "[secret]") for one in cleaned]
+                cleaned = [text.replace(part, "[secret]") for text in cleaned]
     return cleaned
 
 

@@ -62,7 +62,7 @@ _SERVICE = "[Service]\nExecStart=/bin/echo this is the decoy\nStandardOutput=soc
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AttackOutcome:
     """What got through, of `ATTACKS`, and whether the exporter was reached afterwards."""
 
     through: list[str]
@@ -128,7 +128,7 @@ def target(lab: Lab, name: str, release: str, sshd: str = "") -> Host:
     return host
 
 
-def attack(made: Range, user: str, hosts: list[Host]) -> list[Outcome]:
+def attack(made: Range, user: str, hosts: list[Host]) -> list[AttackOutcome]:
     """Try all attacks on a user of each host, the hosts side by side; then their real tunnels must still carry."""
     for host in hosts:
         host.run("systemctl start decoy.socket")
@@ -140,7 +140,7 @@ def attack(made: Range, user: str, hosts: list[Host]) -> list[Outcome]:
     return found
 
 
-def _attack(made: Range, host: Host, user: str) -> Outcome:
+def _attack(made: Range, host: Host, user: str) -> AttackOutcome:
     scene = Scene(
         host=host.address,
         user=user,
@@ -153,7 +153,7 @@ def _attack(made: Range, host: Host, user: str) -> Outcome:
     command = [sys.executable, "-m", "lab.campaign.attack_list", json.dumps(asdict(scene))]
     enter = ["nsenter", f"--net=/run/netns/{made.server.namespace}"]
     done = subprocess.run([*enter, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=600)
-    return Outcome(**json.loads(done.stdout))
+    return AttackOutcome(**json.loads(done.stdout))
 
 
 def measure(folder: Path, tell: Tell) -> list[Figure]:
@@ -178,7 +178,7 @@ def measure(folder: Path, tell: Tell) -> list[Figure]:
     return [*figures, count("the exporter is reached after the attacks", sum(of), len(of), wanted=len(of))]
 
 
-def _figures(release: str, dedicated: Outcome, login: Outcome, plain: Outcome) -> list[Figure]:
+def _figures(release: str, dedicated: AttackOutcome, login: AttackOutcome, plain: AttackOutcome) -> list[Figure]:
     seen = len(FIRST.keys() & plain.through)
     return [
         _none(release, dedicated),
@@ -199,7 +199,7 @@ def _figures(release: str, dedicated: Outcome, login: Outcome, plain: Outcome) -
     ]
 
 
-def _none(where: str, outcome: Outcome) -> Figure:
+def _none(where: str, outcome: AttackOutcome) -> Figure:
     what = f"attacks that got through: {where}"
     return count(what, len(outcome.through), len(ATTACKS), wanted=0, note=", ".join(outcome.through))
 

@@ -245,7 +245,7 @@ def prepare(lab: Lab, releases: Sequence[str], tell: Tell) -> Trial:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenByServer:
     """What was seen, by server: fetches and redirects, what was wrong with each case, health; and so in a plain job."""
 
     redirected: dict[str, tuple[int, int]]
@@ -262,7 +262,7 @@ def measure(folder: Path, tell: Tell) -> list[Figure]:
     with temporary(folder) as lab:
         hostile = prepare(lab, RELEASES, tell)
         health = {server.name: Health(server) for server in hostile.servers}
-        seen = Seen(
+        seen = SeenByServer(
             redirected=hostile.redirected(TUNNEL),
             wrong={case.name: hostile.met(case) for case in CASES},
             suffered={name: one.suffered() for name, one in health.items()},
@@ -280,7 +280,7 @@ def measure(folder: Path, tell: Tell) -> list[Figure]:
     ]
 
 
-def _figures(server: Host, seen: Seen) -> list[Figure]:
+def _figures(server: Host, seen: SeenByServer) -> list[Figure]:
     """Return what was seen on one server."""
     name, of = server.name, f"Debian {base.RELEASES[server.release]}"
     notes = [f"{case}: {found[name]}" for case, found in seen.wrong.items() if found[name]]

@@ -33,7 +33,7 @@ class Interruption:
     """What `destroy` at the end did not restore."""
 
 
-class Stack:
+class InterruptedStack:
     """A server and a host, not applied yet, and pictures of them without and with the stack.
 
     Its tunnels' key is the user's own, for another one each time would make other files.
@@ -94,7 +94,7 @@ def measure(folder: Path, tell: Tell) -> list[Figure]:
     """Kill both at every step."""
     found: dict[str, list[Interruption]] = {"up": [], "destroy": []}
     with temporary(folder) as lab:
-        stack = Stack(lab)
+        stack = InterruptedStack(lab)
         for verb, done in found.items():
             for step in itertools.count(1):
                 tell(f"`{verb}` killed after step {step}")

@@ -74,7 +74,7 @@ class Stolen:
 
 
 @dataclass
-class Session:
+class HeldSession:
     """A client that holds a forward open. `removed` and `ended` are when its key's line was gone, and when it ended."""
 
     stolen: Stolen
@@ -101,7 +101,7 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Seen:
+class TakenAway:
     """What came of taking keys away.
 
     `late` and `late_after_pulumi` are the seconds from the end of the key's line, and of Pulumi, to that of the last
@@ -165,7 +165,7 @@ def bystanders(site: Site) -> list[Stolen]:
     return [Stolen("lab-admin", site.lab.key, site.servers[0], host, site.users[host.name]) for host in hosts]
 
 
-def take_away(what: str, stolen: list[Stolen], others: list[Stolen], act: Callable[[], object]) -> Seen:
+def take_away(what: str, stolen: list[Stolen], others: list[Stolen], act: Callable[[], object]) -> TakenAway:
     """Hold a session on every host, take the key away by `act`, and see what is left of it and of others."""
     with contextlib.ExitStack() as stack:
         sessions, living = ([stack.enter_context(_held(one)) for one in keys] for keys in (stolen, others))
@@ -178,7 +178,7 @@ def take_away(what: str, stolen: list[Stolen], others: list[Stolen], act: Callab
         end = time.monotonic()
         with ThreadPoolExecutor(4) as pool:
             tries = list(pool.map(Stolen.let_in, [one for one in stolen for _ in range(TRIES)]))
-        return Seen(
+        return TakenAway(
             what,
             late=max((session.ended or end) - (session.removed or returned) for session in sessions),
             late_after_pulumi=max((session.ended or end) - returned for session in sessions),
@@ -238,10 +238,10 @@ def _log_in(stolen: Stolen, clients: list[paramiko.Transport], over: threading.E
         return sum(pool.map(log_in, range(len(clients))))
 
 
-def life(site: Site, project: Project, tell: Tell) -> tuple[list[Seen], Rush]:
+def life(site: Site, project: Project, tell: Tell) -> tuple[list[TakenAway], Rush]:
     """Take keys away in every way there is, and once in a rush."""
     mon1, mon2 = site.servers
-    seen: list[Seen] = []
+    seen: list[TakenAway] = []
     rush = Rush()
 
     def apply(servers: list[Host], hosts: list[Host], **more: int) -> None:
@@ -292,24 +292,24 @@ def measure(folder: Path, tell: Tell) -> list[Figure]:
     ]
 
 
-def _sum(what: str, seen: list[Seen], got: str, of: str, *, none: bool = False) -> Figure:
+def _sum(what: str, seen: list[TakenAway], got: str, of: str, *, none: bool = False) -> Figure:
     total = sum(getattr(one, of) for one in seen)
     return count(what, sum(getattr(one, got) for one in seen), total, wanted=0 if none else total)
 
 
 @contextlib.contextmanager
-def _held(stolen: Stolen) -> Iterator[Session]:
+def _held(stolen: Stolen) -> Iterator[HeldSession]:
     place = stolen.file.with_name(f"socket-{time.monotonic_ns()}")
     words = "-N", "-o", "ExitOnForwardFailure=yes", "-L", f"{place}:127.0.0.1:9100"
     with subprocess.Popen(stolen.ssh(*words), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            yield Session(stolen, place, process)
+            yield HeldSession(stolen, place, process)
         finally:
             process.kill()
 
 
 @contextlib.contextmanager
-def _watched(sessions: list[Session]) -> Iterator[None]:
+def _watched(sessions: list[HeldSession]) -> Iterator[None]:
     over = threading.Event()
 
     def watch() -> None:

@@ -51,7 +51,7 @@ class Rotation:
 
 
 @dataclass(frozen=True)
-class Interruption:
+class KilledRotation:
     """One rotation whose engine was killed after `step`: what came of it."""
 
     step: str
@@ -116,7 +116,7 @@ def _lost(stack: Stack, began: float) -> int:
     return max(sum(scrapes.lost(samples)) + scrapes.missing(samples) for samples in found)
 
 
-def interrupt(stack: Stack, number: int, step: int) -> Interruption | None:
+def interrupt(stack: Stack, number: int, step: int) -> KilledRotation | None:
     """Rotate to `number`, kill the engine after so many steps, then finish; None: there were no more steps."""
     began = time.time()
     stack.settings(rotation=number)
@@ -130,7 +130,7 @@ def interrupt(stack: Stack, number: int, step: int) -> Interruption | None:
     finished = project.up(codes=(0, 1, LOCKED)).code == 0 and project.plan().code == 0
     end_plugins(project)
     one_key = _has_one_key(stack, f"metrics-tunnel-{project.stack}-{stack.tunnels[0].server.name}-{number}")
-    return Interruption(name, lost, carries, finished, one_key, _lost(stack, later))
+    return KilledRotation(name, lost, carries, finished, one_key, _lost(stack, later))
 
 
 def _carried(tunnel: Tunnel) -> bool:
@@ -169,7 +169,7 @@ def measure(folder: Path, tell: Tell) -> list[Figure]:
     return figures(rotations, interruptions)
 
 
-def figures(rotations: Sequence[Rotation], killed: Sequence[Interruption]) -> list[Figure]:
+def figures(rotations: Sequence[Rotation], killed: Sequence[KilledRotation]) -> list[Figure]:
     """Return the figures of both."""
     steps = len(killed)
     lost = [one.lost for one in rotations]

@@ -63,7 +63,7 @@ class Search:
 
 
 @dataclass
-class Stack:
+class SearchedStack:
     """A server, and a host behind a jump host that lets nobody in but with a password."""
 
     lab: Lab
@@ -91,7 +91,7 @@ class Stack:
         self.search.look(f"output: {name}", text.encode(), says.encode())
 
 
-def build(lab: Lab, search: Search) -> Stack:
+def build(lab: Lab, search: Search) -> SearchedStack:
     """Plant the secrets, lay out three hosts and boot them."""
     given = {
         "sshPrivateKey": search.plant("sshPrivateKey", _key(lab, "ecdsa", "-m", "PEM", "-N", passphrase := _token())),
@@ -108,10 +108,10 @@ def build(lab: Lab, search: Search) -> Stack:
     project = Project(lab.folder / "project")
     (lab.folder / _TEMPORARY).mkdir()
     project.environment["TMPDIR"] = str(lab.folder / _TEMPORARY)
-    return Stack(lab, project, search, given)
+    return SearchedStack(lab, project, search, given)
 
 
-def life(stack: Stack, tell: Tell) -> None:
+def life(stack: SearchedStack, tell: Tell) -> None:
     """Fail in several ways, apply, look everywhere, fail again, and destroy."""
     with _watched(stack):
         tell("failures before the first success")
@@ -143,7 +143,7 @@ def measure(folder: Path, tell: Tell) -> list[Figure]:
     ]
 
 
-def _fail_at_first(stack: Stack) -> None:
+def _fail_at_first(stack: SearchedStack) -> None:
     project, search = stack.project, stack.search
     project.settings(stack.settings(user=stack.given["sudoPassword"], port=stack.given["sshPassword"]))
     stack.secrets()
@@ -164,7 +164,7 @@ def _fail_at_first(stack: Stack) -> None:
     project.settings(stack.settings())
 
 
-def _succeed(stack: Stack) -> None:
+def _succeed(stack: SearchedStack) -> None:
     project, search = stack.project, stack.search
     search.look("output: preview", project.preview("--debug").output.encode(), _SAID)
     search.look("output: up", project.up("--debug").output.encode(), _SAID)
@@ -195,7 +195,7 @@ def _look_at(search: Search, host: Host) -> None:
     host.run("rm /root/control /tmp/control")
 
 
-def _fail_later(stack: Stack) -> None:
+def _fail_later(stack: SearchedStack) -> None:
     project, web1 = stack.project, stack.lab.hosts["web1"]
     project.settings(stack.settings(exporters={"node": {"port": 9100}, "none": {"port": 9999}}))
     stack.fail("a part that is refused", "nothing listens on port 9999", project.preview, project.up)
@@ -221,7 +221,7 @@ def _cut(host: Host) -> None:
 
 
 @contextmanager
-def _watched(stack: Stack) -> Iterator[None]:
+def _watched(stack: SearchedStack) -> Iterator[None]:
     """Look through the command lines of this machine and the lab's hosts, and the hosts' environments, all the time."""
     ended, search = threading.Event(), stack.search
     spaces = {Path(f"/proc/{host.leader}/ns/pid").readlink() for host in stack.lab.hosts.values()}

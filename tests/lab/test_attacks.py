@@ -4,7 +4,7 @@ import pytest
 
 from lab import base
 from lab.campaign.attack_list import FIRST
-from lab.campaign.attacks import CONTROL, DEDICATED, LOGIN, LOGIN_LETS, PLAIN, Outcome, Range, attack, make
+from lab.campaign.attacks import CONTROL, DEDICATED, LOGIN, LOGIN_LETS, PLAIN, AttackOutcome, Range, attack, make
 from lab.hosts import Lab
 
 
@@ -15,7 +15,7 @@ def made(lab: Lab) -> Range:
 
 def test_nothing_gets_through_by_the_dedicated_user_however_loose_sshd_is_for_others(made: Range) -> None:
     outcomes = attack(made, DEDICATED, [*made.hosts, made.loose])
-    assert outcomes == [Outcome([], legitimate=True)] * 2
+    assert outcomes == [AttackOutcome([], legitimate=True)] * 2
 
 
 def test_by_a_login_user_gets_through_what_the_readme_tells(made: Range) -> None:

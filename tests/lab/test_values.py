@@ -133,7 +133,7 @@ def test_the_tunnel_is_what_was_meant(lab: Lab, project: Project, name: str) -> 
     wanted = {
         "STACK": STACK,
         **ssh_tunnel.desired(name, TUNNEL_USER, 22, key, forwards),
-        **ssh_tunnel.late_values(name, host.address, public, host.host_key),
+        **ssh_tunnel.values_of_others(name, host.address, public, host.host_key),
     }
     unit = _read(mon1, f"/etc/systemd/system/metrics-tunnel-{name}.service").decode()
     ours, sandbox, _ = unit_text(wanted).partition("\nNoNewPrivileges=yes\n")

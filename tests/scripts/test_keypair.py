@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from components.drift import Finding
-from components.keypair import told
+from components.keypair import public_key_in
 from tests.scripts.sandbox import Sandbox, in_each_shell, parts
 
 PAIR = parts()["mon1-keypair"]
@@ -22,12 +22,12 @@ PUBLIC = OWN.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).d
 def test_the_key_is_ed25519_for_root_alone_and_its_public_line_is_printed(machine: Sandbox) -> None:
     done = machine.apply(PAIR)
     assert done.code == 0
-    assert done.out == f"metrics-tunnel {told(done.out)}\n\nmetrics-tunnel applied 0a1b2c3d\n"
-    kind, blob, name = told(done.out).split()
+    assert done.out == f"metrics-tunnel {public_key_in(done.out)}\n\nmetrics-tunnel applied 0a1b2c3d\n"
+    kind, blob, name = public_key_in(done.out).split()
     assert (kind, name) == ("ssh-ed25519", "metrics-tunnel-test-mon1-1")
     derived = subprocess.run(["ssh-keygen", "-y", "-f", machine / KEY], capture_output=True, text=True, check=True)
     assert derived.stdout.split()[:2] == [kind, blob]
-    assert machine.read(f"{KEY}.pub") == told(done.out) + "\n"
+    assert machine.read(f"{KEY}.pub") == public_key_in(done.out) + "\n"
     assert (machine / KEY).stat().st_mode & 0o777 == 0o600
     assert (machine / KEY).parent.stat().st_mode & 0o777 == 0o700
     assert sorted(path.name for path in (machine / KEY).parent.iterdir()) == [
@@ -49,7 +49,7 @@ def test_nothing_of_the_private_half_is_printed_or_kept_elsewhere(machine: Sandb
 def test_applied_again_the_key_stays_and_is_printed_again(machine: Sandbox) -> None:
     first = machine.apply(PAIR)
     again = machine.apply(PAIR, "22222222")
-    assert told(again.out) == told(first.out)
+    assert public_key_in(again.out) == public_key_in(first.out)
 
 
 @in_each_shell
@@ -74,7 +74,7 @@ def test_a_key_pair_whose_making_was_killed_is_made_by_the_next_run(file: str, m
 
 def test_a_rotation_makes_another_key_beside_the_old_one(machine: Sandbox) -> None:
     new = parts(servers={"mon1": {"rotation": 2}})["mon1-keypair"]
-    old_line, new_line = told(machine.apply(PAIR).out), told(machine.apply(new).out)
+    old_line, new_line = public_key_in(machine.apply(PAIR).out), public_key_in(machine.apply(new).out)
     assert old_line.split()[1] != new_line.split()[1]
     assert machine.remove(PAIR).code == 0
     assert not (machine / KEY).exists()
@@ -108,9 +108,9 @@ def test_a_key_that_a_tunnel_still_takes_is_not_removed(machine: Sandbox) -> Non
     ],
 )
 def test_what_is_no_marked_line_of_ours_is_no_key(said: str) -> None:
-    assert told(said) == ""
+    assert public_key_in(said) == ""
     line = "ssh-ed25519 AAAA metrics-tunnel-test-mon1-1"
-    assert told(f"{said}metrics-tunnel {line}\nbye\n") == line
+    assert public_key_in(f"{said}metrics-tunnel {line}\nbye\n") == line
 
 
 @in_each_shell
@@ -119,7 +119,7 @@ def test_a_private_key_of_the_users_own_is_put_there_and_never_printed(machine: 
     before = machine.state("etc")
     done = machine.apply(given)
     assert done.code == 0
-    assert told(done.out) == f"{PUBLIC} metrics-tunnel-test-mon1-1"
+    assert public_key_in(done.out) == f"{PUBLIC} metrics-tunnel-test-mon1-1"
     assert "PRIVATE" not in done.out + done.err
     assert (machine / KEY).stat().st_mode & 0o777 == 0o600
     assert machine.apply(given).out == done.out
@@ -153,38 +153,38 @@ def test_a_key_that_is_there_and_not_ours_is_refused_untouched(public: str | Non
 
 @pytest.mark.parametrize("file", [KEY, f"{KEY}.pub"])
 def test_a_key_that_others_may_read_or_that_was_edited_is_drift_and_heals(file: str, machine: Sandbox) -> None:
-    line = told(machine.apply(PAIR).out)
+    line = public_key_in(machine.apply(PAIR).out)
     (machine / file).chmod(0o666)
     assert machine.look(PAIR, "mon1").drift == [
         f"/{file} has mode and owner 666 root instead of {'644' if 'pub' in file else '600'} root"
     ]
-    assert told(machine.apply(PAIR, "22222222").out) == line
+    assert public_key_in(machine.apply(PAIR, "22222222").out) == line
     assert machine.look(PAIR, "mon1").drift == []
     (machine / f"{KEY}.pub").write_text("ssh-ed25519 AAAA x\n")
     assert machine.look(PAIR, "mon1").drift == [f"/{KEY}.pub was edited"]
-    assert told(machine.apply(PAIR, "33333333").out) == line
+    assert public_key_in(machine.apply(PAIR, "33333333").out) == line
     assert machine.look(PAIR, "mon1").drift == []
 
 
 def test_a_key_that_was_deleted_is_drift_and_made_anew(machine: Sandbox) -> None:
-    line = told(machine.apply(PAIR).out)
+    line = public_key_in(machine.apply(PAIR).out)
     (machine / KEY).unlink()
     assert machine.look(PAIR, "mon1").drift == [
         f"/{KEY} is missing",
         f"there is no private key in /{KEY}; {ANEW}",
     ]
-    assert told(machine.apply(PAIR, "22222222").out) != line
+    assert public_key_in(machine.apply(PAIR, "22222222").out) != line
     assert machine.look(PAIR, "mon1").drift == []
 
 
 def test_a_private_key_that_was_edited_is_told_with_what_becomes_of_it(machine: Sandbox) -> None:
-    line = told(machine.apply(PAIR).out)
+    line = public_key_in(machine.apply(PAIR).out)
     (machine / KEY).write_text("no key\n")
     assert machine.look(PAIR, "mon1").drift == [
         f"/{KEY} was edited",
         f"where /{KEY} holds no private key any more, {ANEW}",
     ]
-    assert told(machine.apply(PAIR, "22222222").out) != line
+    assert public_key_in(machine.apply(PAIR, "22222222").out) != line
 
 
 @in_each_shell
@@ -230,5 +230,5 @@ def test_a_greeting_in_place_of_a_public_key_is_no_key(machine: Sandbox) -> None
 @pytest.mark.parametrize("greeting", ["", "Hello.\n", "Have a nice day! "])
 def test_the_key_is_found_behind_whatever_a_login_has_printed(greeting: str, machine: Sandbox) -> None:
     done = machine.apply(PAIR)
-    assert told(greeting + done.out) == machine.read(f"{KEY}.pub").strip()
-    assert told(greeting) == ""
+    assert public_key_in(greeting + done.out) == machine.read(f"{KEY}.pub").strip()
+    assert public_key_in(greeting) == ""

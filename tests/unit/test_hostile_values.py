@@ -22,7 +22,15 @@ from hypothesis import strategies as some
 
 from components import rules
 from components.machine import Machine
-from stacks.models import Bastion, Exporter, Host, Scrape, Server, Ssh, Whole
+from stacks.models import (
+    BastionSettings,
+    ExporterSettings,
+    HostSettings,
+    ScrapeSettings,
+    ServerSettings,
+    SshSettings,
+    Whole,
+)
 from tests.unit import harmless, reading
 from tests.unit.hostile import BAD, GOOD, KEY, NO_KEYS, SECRETS, VALUES, Case, cases, change, stack
 
@@ -88,12 +96,12 @@ def _every_setting() -> list[str]:
     """Return the path of each setting that there is, of one server, host, exporter and so on."""
     places: dict[str, Any] = {
         "": Whole,
-        "prometheus.mon1.": Server,
-        "hosts.web1.": Host,
-        "hosts.web1.exporters.node.": Exporter,
-        "hosts.web1.bastion.": Bastion,
-        "ssh.": Ssh,
-        "scrape.": Scrape,
+        "prometheus.mon1.": ServerSettings,
+        "hosts.web1.": HostSettings,
+        "hosts.web1.exporters.node.": ExporterSettings,
+        "hosts.web1.bastion.": BastionSettings,
+        "ssh.": SshSettings,
+        "scrape.": ScrapeSettings,
     }
     return [
         place + (field.alias or name) for place, model in places.items() for name, field in model.model_fields.items()

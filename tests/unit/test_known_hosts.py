@@ -8,7 +8,7 @@ import asyncssh
 import pytest
 
 from stacks.known_hosts import NoHostKeyError, host_key
-from stacks.models import Bastion
+from stacks.models import BastionSettings
 
 
 def made(kind: str) -> str:
@@ -30,7 +30,7 @@ def known_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found(address: str, port: int = 22) -> str | None:
-    return host_key(Bastion(address=address, port=port, hostKey=None, privateKeyPath=None))
+    return host_key(BastionSettings(address=address, port=port, hostKey=None, privateKeyPath=None))
 
 
 @pytest.mark.parametrize(
@@ -111,5 +111,5 @@ def test_a_file_that_is_missing_unreadable_or_no_text_is_no_crash(
 
 def test_a_key_that_is_written_down_goes_before_the_file(known_hosts: Path) -> None:
     known_hosts.write_text(f"web1 {ED}\n")
-    assert host_key(Bastion(address="web1", hostKey=ECDSA, privateKeyPath=None)) == ECDSA
-    assert host_key(Bastion(address="web1", hostKey=None, insecureHostKey=True, privateKeyPath=None)) is None
+    assert host_key(BastionSettings(address="web1", hostKey=ECDSA, privateKeyPath=None)) == ECDSA
+    assert host_key(BastionSettings(address="web1", hostKey=None, insecureHostKey=True, privateKeyPath=None)) is None

@@ -44,17 +44,17 @@ def test_a_tunnel_goes_from_these_places_on_the_server_to_the_exporters_of_its_h
 
 def test_a_tunnel_starts_anew_where_its_keys_file_holds_another_key() -> None:
     public_key = "ssh-ed25519 AAAA metrics-tunnel-prod-mon1-1"
-    assert ssh_tunnel.late_values("web1", "web1.example.org", public_key, "ssh-ed25519 BBBB") == {
+    assert ssh_tunnel.values_of_others("web1", "web1.example.org", public_key, "ssh-ed25519 BBBB") == {
         "ADDRESS": "web1.example.org",
         "KEY_ID": "909f3a819fda6d49",
         "HOST_KEY": "ssh-ed25519 BBBB",
     }
-    assert ssh_tunnel.late_values("web1", "web1", f"{public_key}x", "k")["KEY_ID"] != "909f3a819fda6d49"
+    assert ssh_tunnel.values_of_others("web1", "web1", f"{public_key}x", "k")["KEY_ID"] != "909f3a819fda6d49"
 
 
 @pytest.mark.parametrize("address", ["10.0.0.21", "fe80::1", "2001:db8::7", "web1", "a-b.example.org"])
 def test_a_tunnel_goes_to_any_kind_of_address(address: str) -> None:
-    assert ssh_tunnel.late_values("web1", address, "p", "k")["ADDRESS"] == address
+    assert ssh_tunnel.values_of_others("web1", address, "p", "k")["ADDRESS"] == address
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_tunnel_goes_to_any_kind_of_address(address: str) -> None:
 )
 def test_an_address_that_another_resource_gives_is_checked_before_it_stands_in_a_unit(address: str) -> None:
     with pytest.raises(ValueError, match=r"web1: address .* is no .*address"):
-        ssh_tunnel.late_values("web1", address, "p", "k")
+        ssh_tunnel.values_of_others("web1", address, "p", "k")
 
 
 def test_a_job_is_named_by_its_stack_and_bounds_what_a_target_may_bring() -> None:

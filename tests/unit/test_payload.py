@@ -16,7 +16,7 @@ from components.payload import (
     started,
     was_applied,
 )
-from components.ssh_tunnel import late_values
+from components.ssh_tunnel import values_of_others
 from lab.pack import SCRIPTS as FOLDER
 from lab.pack import bare, packed, parts
 from tests.scripts.sandbox import unpacked
@@ -186,4 +186,4 @@ def test_what_reads_is_well_formed_and_ends_with_its_end() -> None:
 @pytest.mark.parametrize("address", ["-oProxyCommand=x", "a b", "a\nb", "a%H"])
 def test_a_hostile_address_reaches_no_unit(address: str) -> None:
     with pytest.raises(ValueError, match="no host name"):
-        late_values("web1", address, "p", "k")
+        values_of_others("web1", address, "p", "k")

@@ -10,7 +10,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from components import rules
 from stacks.credentials import Credentials
-from stacks.models import Bastion, Exporter, Host, Scrape, Server, Ssh, Whole
+from stacks.models import (
+    BastionSettings,
+    ExporterSettings,
+    HostSettings,
+    ScrapeSettings,
+    ServerSettings,
+    SshSettings,
+    Whole,
+)
 from stacks.settings import arguments, check
 from stacks.wording import SECRETS
 
@@ -425,7 +433,7 @@ def test_a_hosts_listen_login_and_abandonment_reach_its_component() -> None:
 def test_the_readme_tells_of_every_setting_and_secret() -> None:
     text = (Path(__file__).parents[2] / "README.md").read_text()
     settings = text[text.index("## Settings") : text.index("## Limits")]
-    models = (Whole, Server, Host, Exporter, Bastion, Ssh, Scrape)
+    models = (Whole, ServerSettings, HostSettings, ExporterSettings, BastionSettings, SshSettings, ScrapeSettings)
     keys = {field.alias or name for model in models for name, field in model.model_fields.items()}
     assert not [key for key in {*keys, *SECRETS} if f"`{key}" not in settings]
     assert not [key for key in SECRETS if f"`pulumi config set --secret metrics-tunnel:{key}" not in settings]
@@ -465,7 +473,7 @@ def test_a_value_in_the_wrong_shape_is_told_in_the_right_one(more: dict[str, Any
 
 
 def test_every_setting_that_is_text_or_a_number_has_a_rule() -> None:
-    for model in (Whole, Server, Host, Exporter, Bastion, Ssh, Scrape):
+    for model in (Whole, ServerSettings, HostSettings, ExporterSettings, BastionSettings, SshSettings, ScrapeSettings):
         for name, field in model.model_fields.items():
             if {str, int} & {field.annotation, *get_args(field.annotation)}:
                 assert model.rule(name), name
