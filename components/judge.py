@@ -74,7 +74,12 @@ def files(receipt: Receipt, facts: Facts) -> list[str]:
             if facts.checksums.get(path, applied) != applied:
                 drift.append(f"{path} was edited")
             continue
-        mode, owner, path = line.split(" ", _WORDS_OF_MODE - 1)
+        words = line.split(" ", _WORDS_OF_MODE - 1)
+        if len(words) != _WORDS_OF_MODE:
+            # As after a power cut.
+            drift.append("the list of its files in its receipt is damaged; it is written anew")
+            continue
+        mode, owner, path = words
         if path not in facts.checksums:
             drift.append(f"{path} is missing")
         elif facts.modes.get(path) != f"{mode} {owner}":

@@ -49,6 +49,15 @@ def test_a_path_with_a_backslash_is_that_whose_backslash_sha256sum_has_doubled(s
     assert files(held, Facts()) == [f"{path} is missing"]
 
 
+@pytest.mark.parametrize("line", ["", "644", "644 root", SUM[:40]])
+def test_a_manifest_that_was_cut_short_is_told(line: str) -> None:
+    facts = Facts(modes={PATH: "644 root"}, checksums={PATH: SUM})
+    whole = f"644 root {PATH}\n{SUM}  {PATH}"
+    assert files(receipt(), facts) == []
+    says = ["the list of its files in its receipt is damaged; it is written anew"]
+    assert files(receipt(manifest=f"{whole}\n{line}"), facts) == (says if line else [])
+
+
 @pytest.mark.parametrize(
     ("shown", "says"),
     [
