@@ -70,7 +70,7 @@ def before(done: Deployment, name: str) -> set[str]:
     return found
 
 
-def test_one_server_and_one_host_are_two_components_of_seven_commands() -> None:
+def test_one_server_and_one_host_are_two_components_and_their_commands() -> None:
     done = usual()
     assert {name: (one.type, one.parent) for name, one in done.resources.items()} == {
         "mon1": ("metrics-tunnel:index:PrometheusServer", "metrics-tunnel-test"),

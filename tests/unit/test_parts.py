@@ -1,4 +1,4 @@
-"""What each part wants on its machine, as whole texts: a changed unit, line or job is a readable difference here."""
+"""The values that each part gets: a changed key line, place or label is a readable difference here."""
 
 import json
 
