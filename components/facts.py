@@ -1,6 +1,6 @@
 """What one look at a machine brings back, as it is there: receipts, files, folders, units and users. Nothing is judged.
 
-The lines are printed by facts.sh and keys.sh in components/scripts/look, which say what each kind holds.
+The lines are printed by facts.sh, jobs.sh and keys.sh in components/scripts/look, which say what each kind holds.
 """
 
 from collections import defaultdict
@@ -131,14 +131,6 @@ def read(output: str) -> Facts:
     return facts
 
 
-def _receipt(facts: Facts, text: str) -> None:
-    _add_line(facts.receipts, text)
-
-
-def _later(facts: Facts, text: str) -> None:
-    _add_line(facts.later, text)
-
-
 def _held(facts: Facts, text: str) -> None:
     part, _, file = text.partition("/")
     facts.receipts[part].files.setdefault(file, "")
@@ -177,92 +169,34 @@ def _user(facts: Facts, text: str) -> None:
     facts.users[user] = groups
 
 
-def _link(facts: Facts, text: str) -> None:
-    facts.links.append(text)
-
-
-def _listener(facts: Facts, text: str) -> None:
-    facts.listeners.append(text)
-
-
-def _closed(facts: Facts, text: str) -> None:
-    facts.closed_ports.add(text.partition(" ")[0])
-
-
-def _command(facts: Facts, text: str) -> None:
-    _add_to(facts.commands, text)
-
-
-def _asked(facts: Facts, text: str) -> None:
-    _add_to(facts.listeners_asked, text)
-
-
-def _block(facts: Facts, text: str) -> None:
-    _add_to(facts.blocks, text)
-
-
-def _mark(facts: Facts, text: str) -> None:
-    _add_to(facts.marks, text)
-
-
 def _answers(facts: Facts, text: str) -> None:
     url, _, answer = text.rpartition(" ")
     facts.answers[url] = answer == "yes"
 
 
-def _job(facts: Facts, text: str) -> None:
-    _add_to(facts.running_jobs, text)
-
-
-def _text(facts: Facts, text: str) -> None:
-    _append(facts.texts, text)
-
-
-def _wanted(facts: Facts, text: str) -> None:
-    _append(facts.wanted, text)
-
-
-def _said(facts: Facts, text: str) -> None:
-    _append(facts.said, text)
-
-
-def _key_file(facts: Facts, text: str) -> None:
-    part, _, path = text.partition("\t")
-    facts.key_files[part] = path
-
-
-def _key_line(facts: Facts, text: str) -> None:
-    _append(facts.key_lines, text)
-
-
-def _append(lists: dict[str, list[str]], text: str) -> None:
-    name, _, line = text.partition("\t")
-    lists[name].append(line)
-
-
 _TAKE: Mapping[str, Callable[[Facts, str], None]] = {
-    "receipt": _receipt,
-    "later": _later,
+    "receipt": lambda facts, text: _add_line(facts.receipts, text),
+    "later": lambda facts, text: _add_line(facts.later, text),
     "held": _held,
     "mode": _mode,
     "checksum": _checksum,
     "folder": _folder,
     "unit": _unit,
     "user": _user,
-    "link": _link,
-    "listener": _listener,
-    "closed": _closed,
-    "command": _command,
-    "asked": _asked,
-    "block": _block,
-    "mark": _mark,
+    "link": lambda facts, text: facts.links.append(text),
+    "listener": lambda facts, text: facts.listeners.append(text),
+    "closed": lambda facts, text: facts.closed_ports.add(text.partition(" ")[0]),
+    "command": lambda facts, text: _add_to(facts.commands, text),
+    "asked": lambda facts, text: _add_to(facts.listeners_asked, text),
+    "block": lambda facts, text: _add_to(facts.blocks, text),
+    "mark": lambda facts, text: _add_to(facts.marks, text),
     "answers": _answers,
-    "job": _job,
-    "text": _text,
-    "wanted": _wanted,
-    "said": _said,
-    "key-file": _key_file,
-    "key-line": _key_line,
+    "job": lambda facts, text: _add_to(facts.running_jobs, text),
+    "text": lambda facts, text: _append(facts.texts, text),
+    "wanted": lambda facts, text: _append(facts.wanted, text),
+    "said": lambda facts, text: _append(facts.said, text),
+    "key-file": lambda facts, text: _add_to(facts.key_files, text),
+    "key-line": lambda facts, text: _append(facts.key_lines, text),
 }
 
 
@@ -276,6 +210,11 @@ def _add_to(texts: dict[str, str], text: str) -> None:
     """Add a line to the text that it is one of: what that is stands before the first tab."""
     name, _, line = text.partition("\t")
     texts[name] = f"{texts[name]}\n{line}" if name in texts else line
+
+
+def _append(lists: dict[str, list[str]], text: str) -> None:
+    name, _, line = text.partition("\t")
+    lists[name].append(line)
 
 
 def _owners(receipt: Receipt | None) -> dict[str, str]:

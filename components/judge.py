@@ -1,7 +1,7 @@
 """What of a part is not as it was applied: pure functions over its receipt and the facts of its machine.
 
 What all parts have in common is here: files, the folders on the way to them, units. What is a part's own stands in its
-module, and of parts that the machine has to be asked about by their own scripts in components/scripts/look.
+module.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,17 +16,13 @@ _WORDS_OF_MODE = 3  # in a manifest's line: mode, owner, path
 _UNITS = "/etc/systemd/system"
 
 
-def _no_unit(_values: Values) -> str:
-    return ""
-
-
 @dataclass(frozen=True)
 class Judge:
     """How one kind of part is judged. Each function is pure; drift and notices are sentences for the user."""
 
     places: Sequence[str] = ()
     """Files that the part writes and no manifest names: the folders on the way to them are judged, too."""
-    unit: Callable[[Values], str] = _no_unit
+    unit: Callable[[Values], str] = lambda _values: ""
     """Names the unit that the part keeps running; empty where it has none."""
     present: Callable[[Values, Facts], bool] = lambda _values, _facts: False
     """Says whether the part is there, where its receipt is not. Where its unit is there it is."""

@@ -17,7 +17,7 @@ from .facts import Facts, read
 from .judge import Judge, finding
 from .leftovers import leftovers
 from .machine import Machine, Session
-from .payload import observation, rehearsal
+from .payload import Asked, observation, rehearsal
 from .state import Recorded, recorded
 
 _PATIENCE_SECONDS = 2
@@ -150,12 +150,16 @@ async def look(session: Session, questions: Sequence[Question]) -> tuple[Facts, 
 
 
 async def _judged(session: Session, questions: Sequence[Question]) -> tuple[Facts, dict[str, Finding]]:
-    asked = [(*_part(question), question.judge.asks) for question in questions if question.judge.asks]
-    facts = read(complete(await session.ask(observation(asked))))
+    facts = read(complete(await session.ask(observation(asked(questions)))))
     return facts, {
         question.part: finding(question.part, question.owner, question.values, question.judge, facts)
         for question in questions
     }
+
+
+def asked(questions: Sequence[Question]) -> list[Asked]:
+    """Return the parts with facts that only they lead to, as `observation` takes them."""
+    return [(*_part(question), question.judge.asks) for question in questions if question.judge.asks]
 
 
 def _part(question: Question) -> tuple[str, str, Mapping[str, str]]:

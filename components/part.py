@@ -162,14 +162,14 @@ def _plan(
 
     async def look(resolved: Mapping[str, Any]) -> _Plan:
         state = await _observer.recorded()
-        known = None if state is None else state.get(part.name)
-        changed = known is not None and known.stdin != "" and sends_other(resolved["values"], known.stdin)
+        applied = None if state is None else state.get(part.name)
+        changed = applied is not None and applied.stdin != "" and sends_other(resolved["values"], applied.stdin)
         values = resolved["values"] | dict.fromkeys(part.later_values, "")
         question = Question(part.receipt, part.script, resolved["owner"], values, part.judge, changed)
         finding = await _observer.find(part.machine, resolved["connection"], question)
         sent = None
         if state is not None:
-            sent = "" if known is None else known.generation
+            sent = "" if applied is None else applied.generation
         if finding is not None:
             _tell(part, finding, resolved["owner"], state, made)
         return _Plan(generation(finding, sent), _observer.sudo_asks(part.machine))

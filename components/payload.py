@@ -14,6 +14,7 @@ _SCRIPTS = resources.files(__package__).joinpath("scripts")
 _USES = re.compile(r"^# Uses: (.+)$", re.MULTILINE)
 _CORE = "lib/core"
 _LOOK = ("jobs", "keys")
+_FACTS = "look_facts"
 _SHARED = {"authorized-key": "shared_by_tunnel_keys"}
 """Functions of scripts/look that tell what all parts of a script share, once a machine."""
 _SIDE_BY_SIDE = 4
@@ -102,13 +103,13 @@ def observation(asked: Sequence[Asked]) -> str:
 
     `asked` are the parts with facts that only their values or their script lead to, by a function of scripts/look.
     """
-    look = [_inside(source("look/facts"), "facts")]
+    look = [f"{_FACTS}() {{\n{source('look/facts')}\n}}", _inside(_FACTS, "facts")]
     for script, function in _SHARED.items():
         if any(script == its_script for its_script, *_ in asked):
             # For no part of its own: what is told holds for all of them.
             look.append(_inside("ID=", f"{_loaded(script)}\n{function}"))
     sources = [source(f"look/{name}") for name in _LOOK]
-    return _reading([*sources, *look], asked, [_inside(source("look/facts"), "later")], libraries("look/facts"))
+    return _reading([*sources, *look], asked, [_inside(_FACTS, "later")], libraries("look/facts"))
 
 
 def rehearsal(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:

@@ -11,14 +11,16 @@ from pathlib import Path
 from components.facts import Facts, read
 from components.judge import finding
 from components.look import Question
+from components.look import asked as parts_that_are_asked
 from components.payload import observation, started
+from lab import base
 from lab.campaign.distributions import boot
 from lab.hosts import Host, temporary
 from lab.project import Project, settings
 from tests.mocked import deploy, fleet
 
 FOLDER = Path(__file__).parent / "answers"
-RELEASES = ("11", "12", "13")
+RELEASES = [str(number) for number in base.RELEASES.values()]
 HANDS = {
     "mon": """
         systemctl -q stop metrics-tunnel-web11
@@ -73,8 +75,7 @@ def findings(asked: Sequence[Question], facts: Facts) -> dict[str, list[str]]:
 
 
 def _capture(host: Host, asked: Sequence[Question], name: str) -> None:
-    asks = [(one.script, one.owner, one.values, one.judge.asks) for one in asked if one.judge.asks]
-    answer = host.run(started(60), text=observation(asks))
+    answer = host.run(started(60), text=observation(parts_that_are_asked(asked)))
     (FOLDER / f"{name}.txt").write_text(answer.replace(f"{host.lab.network}.", "10.0.0."))
     print(name, findings(asked, read(answer)))
 
