@@ -37,7 +37,6 @@ MACHINES: dict[str, dict[str, str]] = {
     "app1": {},
 }
 """By machine, and what else than usual it has: what is written depends on the releases of systemd and OpenSSH."""
-ON_SERVER = ("keypair", "tunnel-watchdog", "scrape-job", "ssh-tunnel", "scrape-config")
 
 
 @cache
@@ -69,12 +68,10 @@ def written(machine: Sandbox, name: str) -> dict[str, bytes]:
     for path, text in MACHINES[name].items():
         machine.write(path, text)
     before = machine.state(*FOLDERS)
-    for resource, part in parts(servers=SERVERS, hosts=HOSTS).items():
-        if (where == "mon1") == any(f"-{kind}" in resource for kind in ON_SERVER) and (
-            where == "mon1" or resource.startswith(f"{where}-")
-        ):
+    for part in parts(servers=SERVERS, hosts=HOSTS).values():
+        if f"\nMACHINE={where}\n" in part.stdin:
             done = machine.apply(part)
-            assert (done.code, done.err) == (0, ""), resource
+            assert (done.code, done.err) == (0, ""), part.receipt
     files = {f"/{path}": what for path, what in machine.state(*FOLDERS).items() if _written(what, before.get(path))}
     # A checksum is that of a text with this sandbox's paths in it.
     texts = {
