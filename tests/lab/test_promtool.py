@@ -27,10 +27,10 @@ config_file=it
 for file in /root/texts/*; do
   said="${{{{file##*/}}}}"
   promtool check config /dev/stdin <"$file" >/dev/null 2>&1 && said="$said valid"
-  if edited placed "$items" <"$file" >/root/placed &&
+  if edited_config placed "$items" <"$file" >/root/placed &&
     promtool check config /dev/stdin </root/placed >/dev/null 2>&1; then
     said="$said placed"
-    edited removed </root/placed | cmp -s - "$file" && said="$said back"
+    edited_config removed </root/placed | cmp -s - "$file" && said="$said back"
   fi
   (refuse_misplaced "$file" "$items") && said="$said found"
   echo "$said"
