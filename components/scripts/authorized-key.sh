@@ -241,16 +241,16 @@ limits_checksum() { dropin none | grep -v '^PermitOpen' | sha256sum; }
 
 # --- What is changed.
 
-# Sets: what make_tunnel_user, write_dropin and have_sshd_read set, for undo
+# Sets: was_unread, and what make_tunnel_user and have_sshd_read set (for undo)
 change() {
+  was_unread=$(unread_mark)
   old_line=$(kept line)
   by_hand=$(changed_by_hand "$old_line")
   make_tunnel_user
   make_keys_folder
-  put "$KEYS_FILE" "$(
-    lines_there | other_lines "$LINE"
-    echo "$LINE"
-  )"
+  # By itself, so that lines of others that could not be read end the run.
+  all_lines=$(lines_there | other_lines "$LINE" && echo "$LINE")
+  put "$KEYS_FILE" "$all_lines"
   wanted=$(dropin_for "$LINE")
   write_dropin "$wanted"
   if [ -e "$UNREAD_MARK" ]; then
@@ -313,11 +313,13 @@ make_keys_folder() {
   fi
 }
 
+# Prints the mark where it is there: sshd has not read the drop-in as it is, for a run was killed
+# before. Where this one fails, that stays for the next.
+unread_mark() { ls "$UNREAD_MARK" 2>/dev/null || :; }
+
 # Writes the drop-in, and first that sshd has to read it: a run that is killed before it did leaves
 # that to the next.
-# Sets: was_unread (for undo: sshd had not read the one that was there)
 write_dropin() { # WANTED
-  was_unread=$(ls "$UNREAD_MARK" 2>/dev/null || :)
   if [ "$(cat "$DROPIN_FILE" 2>/dev/null)" != "$1" ]; then
     mkdir -p "$STORE"
     : >"$UNREAD_MARK"
@@ -389,8 +391,10 @@ take_folders() {
   fi
 }
 
+# Sets: was_unread (for undo)
 restore() {
   paths
+  was_unread=$(unread_mark)
   left=$(lines_there | other_lines "$LINE")
   if holds_a_key "$left"; then
     take_our_line "$left"

@@ -146,12 +146,18 @@ change() {
   mkdir -p "/etc/metrics-tunnel/targets/$STACK"
   write_candidate "$config_file" placed "$items"
   refuse_misplaced "$candidate" "$items"
-  recorded_job=$(kept running)
-  if [ -z "$recorded_job" ] || [ "$(running_job)" != "$recorded_job" ] ||
-    ! cmp -s "$candidate" "$config_file"; then
+  if ! cmp -s "$candidate" "$config_file" || ! is_loaded; then
     swap
   fi
   clear_earlier_config
+}
+
+# Whether Prometheus runs what stands in its file, by the receipt: a run that was killed between the
+# two has another block there than the one that was proven last.
+is_loaded() {
+  recorded_job=$(kept running)
+  [ -n "$recorded_job" ] && [ "$(running_job)" = "$recorded_job" ] &&
+    [ "$(our_block_in "$config_file")" = "$(kept block)" ]
 }
 
 # Writes a file as it shall be, with mode and owner of the one that is there.

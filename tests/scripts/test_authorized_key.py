@@ -685,6 +685,23 @@ def test_a_run_that_was_killed_before_sshd_has_read_the_drop_in_leaves_that_to_t
     assert machine.state() == before
 
 
+def test_what_a_killed_run_has_left_unread_stays_for_sshd_to_read_where_the_next_run_fails_early(
+    machine: Sandbox,
+) -> None:
+    users = {name: machine.read(f"etc/{name}") for name in ("passwd", "group", "shadow")}
+    machine.write("fake/killed-at", str(machine / CONF))
+    assert machine.apply(KEY).code == -9
+    (machine / "fake/killed-at").unlink()
+    for name, text in users.items():
+        machine.write(f"etc/{name}", text)
+    machine.write("fake/useradd-fails", "")
+    assert machine.apply(KEY).code
+    assert not machine.calls("reload ssh")
+    (machine / "fake/useradd-fails").unlink()
+    assert machine.apply(KEY).code == 0
+    assert machine.calls("reload ssh") == ["systemctl reload ssh.service"]
+
+
 def test_a_reload_of_which_nothing_comes_fails_and_is_undone(machine: Sandbox) -> None:
     before = machine.state()
     machine.write("fake/sshd-deaf", "")

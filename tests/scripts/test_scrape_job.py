@@ -680,6 +680,23 @@ def test_a_lost_receipt_is_known_by_the_block_in_the_file_of_the_prometheus_that
     assert machine.look(job, "mon1", done=done).drift == []
 
 
+@in_each_shell
+def test_a_change_that_was_killed_before_prometheus_has_read_it_is_loaded_by_the_next_run(machine: Sandbox) -> None:
+    machine.add_prometheus()
+    assert machine.apply(JOB).code == 0
+    changed = parts(servers={"mon1": {"sample_limit": 50000}})["mon1-scrape-job"]
+    machine.write("fake/killed-at", str(machine / CONFIG))
+    assert machine.apply(changed, "22222222").code == -9
+    (machine / "fake/killed-at").unlink()
+    assert "sample_limit: 50000" in machine.read(CONFIG)
+    assert "sample_limit: 50000" not in machine.read("fake/loaded")
+    assert machine.apply(changed, "33333333").code == 0
+    assert "sample_limit: 50000" in machine.read("fake/loaded")
+    signals = machine.calls("kill")
+    assert machine.apply(changed, "44444444").code == 0
+    assert machine.calls("kill") == signals, "what runs as it stands is not loaded again"
+
+
 def test_a_limit_that_would_blind_a_target_is_told_where_nothing_drifted(machine: Sandbox) -> None:
     machine.add_prometheus()
     many = {"mon1": {"sample_limit": 50000}}

@@ -99,7 +99,9 @@ dropins() { shows "$unit" DropInPaths | tr ' ' '\n' | grep . || :; }
 # file is drift: it goes for good, and is only put back where this apply fails.
 # Sets: started_at (from when on its journal tells of this start)
 run_unit() {
-  systemctl daemon-reload
+  remember "$UNITS/multi-user.target.wants/$unit"
+  # With this systemd reads all units anew, which is dear where there are many: it is told but once.
+  systemctl -q enable "$unit"
   for dropin in $(own_dropins); do
     # It may have gone with the folder of another one.
     [ -e "$dropin" ] || continue
@@ -108,8 +110,6 @@ run_unit() {
     text_changed=1
     systemctl daemon-reload
   done
-  remember "$UNITS/multi-user.target.wants/$unit"
-  systemctl -q enable "$unit"
   started_at=$(date +%s)
   if [ -n "$text_changed" ] || ! is_running; then
     # What fails once, as where systemd is in the middle of something, it tries again by itself,
