@@ -38,6 +38,7 @@ GROWTH_MB = 400
 """What Prometheus may grow by in all: it keeps the series of a refused scrape for hours."""
 BACK_SECONDS = 15
 _TWO_SCRAPES, _PATIENCE_SECONDS = 12, 30
+_FOLLOWED_SECONDS = 2
 EXPORTER = "prometheus-node-exporter"
 _METADATA = "latest/meta-data/iam"
 _PLAIN_JOB = """\
@@ -167,8 +168,10 @@ class Trial:
         mine = "127.0.0.1" if port == TUNNEL else self.web.address
         with contextlib.ExitStack() as stack:
             logs = [stack.enter_context(self.behaving(host, "fine", f"0.0.0.0:{RECORDER}")) for host in hosts]
-            sent = stack.enter_context(self.behaving(self.web, f"redirect={places}", f"{mine}:{port}"))
-            self._asked(sent, port, 2 * len(CODES) + 1)
+            with self.behaving(self.web, f"redirect={places}", f"{mine}:{port}") as sent:
+                self._asked(sent, port, 2 * len(CODES) + 1)
+            # No more are sent, and whoever follows the last one is there by then.
+            time.sleep(_FOLLOWED_SECONDS)
             fetched = "".join(log.read_text() for log in logs)
             return {
                 server.name: (
