@@ -23,7 +23,7 @@ change() {
   ! cmp -s "$new_key" "$KEY" || touch -r "$KEY" "$new_key"
   # First what says that the key is ours.
   put "$KEY.pub" "$(echo "$public_key" | cut -d' ' -f1,2) $COMMENT"
-  mv -f "$new_key" "$KEY"
+  replace "$KEY" "$new_key"
   label "$KEY"
 }
 

@@ -182,7 +182,10 @@ write_keys() { # TEXT
       if [ -e authorized_keys ]; then
         cp -p authorized_keys .mt-new || return 1
       fi
-      cat >.mt-new && mv .mt-new authorized_keys
+      cat >.mt-new || return 1
+      # Of a file that is not on the disk yet a power cut may leave nothing.
+      sync .mt-new 2>/dev/null
+      mv .mt-new authorized_keys
     }
     if ! replace "$1"; then
       rm -f .mt-new

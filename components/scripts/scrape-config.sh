@@ -3,7 +3,7 @@
 #
 # Values: HOST, TARGETS (the file, JSON), LISTED (a line a target: how Prometheus' API tells of it),
 #         WAIT (seconds).
-# Uses: core receipt files process http metrics-answer.awk
+# Uses: core receipt files process http metrics-answer.awk targets-answer.awk
 
 # The scrape job, which comes before, has found Prometheus already.
 preflight() { :; }
@@ -44,13 +44,19 @@ prove() {
 # Sets: reason (why not), hopeless (for poll)
 all_up() {
   [ "$(date +%s)" -lt "$deadline" ] || hopeless=1
-  list=$(list_of_targets)
-  verdicts=$(printf '%s\n' "$LISTED" | as_letters | while IFS= read -r its_line; do
-    verdict "$its_line" "$list"
+  verdicts=$(states_of_targets | while read -r health scraped_at place error; do
+    verdict "$health" "$scraped_at" "$place" "$error"
   done)
   reason=$(printf '%s\n' "$verdicts" | grep -vx up | head -n 1)
   # Each of them has to say so: what says nothing is not up.
   [ "$verdicts" = "$(printf '%s\n' "$LISTED" | sed 's/.*/up/')" ]
+}
+
+# Prints what the list says of each line of LISTED; see targets-answer.awk.
+states_of_targets() {
+  list_of_targets |
+    TARGET_FILE=$(target_file) LISTED=$(printf '%s\n' "$LISTED" | as_letters) \
+      awk "$TARGETS_ANSWER_AWK"
 }
 
 # The list of targets as Prometheus gives it, each target on a line of its own.
@@ -58,30 +64,28 @@ list_of_targets() {
   http_get "$(targets_url)" | sed 's/{"discoveredLabels":/\n&/g' | as_letters
 }
 
-targets_url() { echo "$api_url/api/v1/targets?state=active"; }
+# Of a server that scrapes much else only our job's targets are wanted. A Prometheus that is too old
+# to know of that lists them all.
+targets_url() { echo "$api_url/api/v1/targets?state=active&scrapePool=metrics-tunnel-$STACK"; }
 
 # Prometheus before 2.53 or so writes three letters as numbers, a later one does not.
 as_letters() { sed 's/\\u003c/</g;s/\\u003e/>/g;s/\\u0026/\&/g'; }
 
 # Prints "up", or what keeps a target from being up.
-verdict() { # ITS-LINE-OF-LISTED LIST
-  target=$(printf '%s\n' "$2" | grep -F "\"__meta_filepath\":\"$(target_file)\"" |
-    grep -F -e "$1" || :)
-  if [ -z "$target" ]; then
-    why_not_listed "$2"
-    return
-  fi
-  # Of a text within a value each quotation mark has a backslash before it.
-  health=$(printf '%s\n' "$target" | sed 's/.*"health":"\([a-z]*\)".*/\1/')
-  error=$(printf '%s\n' "$target" | sed 's/.*"lastError":"\(.*\)","lastScrape":.*/\1/')
-  scraped_at=$(printf '%s\n' "$target" | sed 's/.*"lastScrape":"\([^"]*\)".*/\1/')
-  if [ "$health" = unknown ] || ! since_the_change "$scraped_at"; then
-    echo "it has not scraped it since${error:+ ($error)}"
-  elif [ "$health" = up ] || is_health "$error" "$1"; then
-    echo up
-  else
-    echo "${error:-it calls it $health}"
-  fi
+verdict() { # HEALTH SCRAPED-AT PLACE ERROR, as targets-answer.awk prints them
+  case $1 in
+  no-list) echo "its list of targets is not to be had: $(what_is_no_list)" ;;
+  unlisted) why_not_listed ;;
+  *)
+    if [ "$1" = unknown ] || ! since_the_change "$2"; then
+      echo "it has not scraped it since${4:+ ($4)}"
+    elif [ "$1" = up ] || is_health "$3" "$4"; then
+      echo up
+    else
+      echo "${4:-it calls it $1}"
+    fi
+    ;;
+  esac
 }
 
 since_the_change() { # TIME
@@ -94,12 +98,9 @@ utc_text() { # TIME
   date -u -d "$1" +%Y-%m-%dT%H:%M:%S.%N 2>/dev/null || :
 }
 
-why_not_listed() { # LIST
+why_not_listed() {
   prometheus_unit=$(cat "$STORE/scrape-job-$STACK/unit" 2>/dev/null || :)
-  if ! printf '%s' "$1" | grep -q '"activeTargets":'; then
-    said_instead=$(what_is_no_list)
-    echo "its list of targets is not to be had: ${said_instead:-no answer}"
-  elif [ -n "$prometheus_unit" ] &&
+  if [ -n "$prometheus_unit" ] &&
     since_its_start "$prometheus_unit" | grep -q 'Error adding file watch'; then
     echo "it does not know the target yet, and cannot watch its file," \
       "so that it looks every 10 s at best; raise fs.inotify.max_user_watches" \
@@ -111,8 +112,9 @@ why_not_listed() { # LIST
 
 # The reason that Prometheus gives in place of a list, or the first line of whoever answers there.
 what_is_no_list() {
-  http_answer "$(targets_url)" 6 | tr -d '\r' |
-    sed -n '1p;s/.*"error":"\(.*\)"}.*/\1/p' | tail -n 1
+  said_instead=$(http_answer "$(targets_url)" 6 | tr -d '\r' |
+    sed -n '1p;s/.*"error":"\(.*\)"}.*/\1/p' | tail -n 1)
+  echo "${said_instead:-no answer}"
 }
 
 # What a unit's journal has of the run that it is in.
@@ -123,14 +125,13 @@ since_its_start() { # UNIT
 # A target that is down while its tunnel carries is health; the exporter's own part comes next.
 # Prometheus saw its connection end without an answer, and of one of ours the far side says that
 # nobody takes it there.
-is_health() { # ERROR ITS-LINE-OF-LISTED
-  case $1 in
+is_health() { # PLACE ERROR
+  case $2 in
   *EOF | *"connection reset by peer") ;;
   *) return 1 ;;
   esac
-  place=${2##*\"http://}
   refused_before=$(refusals)
-  [ -z "$(http_answer "http://${place%\"}" 6)" ] && [ "$(refusals)" -gt "$refused_before" ]
+  [ -z "$(http_answer "http://$1" 6)" ] && [ "$(refusals)" -gt "$refused_before" ]
 }
 
 # How many connections the far side of the host's tunnel has refused, by the words of ssh.

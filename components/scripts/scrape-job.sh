@@ -179,7 +179,7 @@ swap() {
     fail "$config_file was changed by somebody else meanwhile; run again"
   fi
   swapped_in=$(checksum "$candidate")
-  cmp -s "$candidate" "$config_file" || mv -f "$candidate" "$config_file" ||
+  cmp -s "$candidate" "$config_file" || replace "$config_file" "$candidate" ||
     fail "cannot replace $config_file; if it is a mount of its own, mount its folder instead"
   label "$config_file"
   reload
@@ -246,7 +246,7 @@ clear_earlier_config() {
   earlier_config=$(readlink -f "$recorded_config")
   [ "$(same_file "$earlier_config")" != "$(same_file "$config_file")" ] || return 0
   write_candidate "$earlier_config" removed
-  cmp -s "$candidate" "$earlier_config" || mv -f "$candidate" "$earlier_config"
+  cmp -s "$candidate" "$earlier_config" || replace "$earlier_config" "$candidate"
   label "$earlier_config"
 }
 
@@ -292,7 +292,7 @@ restore() {
     config_file=$(readlink -f "$recorded_config")
     if [ -e "$config_file" ]; then
       write_candidate "$config_file" removed
-      mv "$candidate" "$config_file"
+      replace "$config_file" "$candidate"
     fi
   else
     find_prometheus

@@ -171,8 +171,6 @@ prove() {
 # through, and nobody answered it there.
 # Sets: answer (what there was instead), connected_to (the ssh that was asked last and closed)
 carries() { # SCRAPE
-  asked_ssh=$(shows "$unit" MainPID)
-  refused_before=$(refusals "$asked_ssh")
   if metrics_from "http://$1" "$SCRAPE_SECONDS"; then
     return 0
   fi
@@ -180,13 +178,20 @@ carries() { # SCRAPE
   closes*) ;;
   *) return 1 ;;
   esac
+  asked_ssh=$(shows "$unit" MainPID)
   # While ssh still logs in, a Banner may say the same words: so it counts from the second time on.
-  if [ "$asked_ssh" = "${connected_to-}" ] &&
-    [ "$(refusals "$asked_ssh")" -gt "$refused_before" ]; then
+  if [ "$asked_ssh" = "${connected_to-}" ] && is_refused_there "$1" "$asked_ssh"; then
     return 0
   fi
   connected_to=$asked_ssh
   false
+}
+
+# Whether the far side tells that nobody takes a connection there: once more, and so of this one.
+is_refused_there() { # SCRAPE PROCESS of ssh
+  refused_before=$(refusals "$2")
+  metrics_answer "http://$1" "$SCRAPE_SECONDS" >/dev/null
+  [ "$(refusals "$2")" -gt "$refused_before" ]
 }
 
 # Prints how often the far side has told a tunnel's ssh that nobody takes a connection there.

@@ -9,15 +9,23 @@ import pytest
 
 from components.drift import Finding
 from components.facts import read
-from components.payload import was_applied
+from components.payload import source, was_applied
 from tests.scripts.sandbox import Sandbox, deployed, in_each_shell, parts
 
 NAMES = list(parts())
 HOSTS = {"web1": "web1-authorized-key-mon1", "mon1": "mon1-keypair"}
 STACK = "metrics-tunnel:test"
 """How owners name the stack of these parts."""
-SHARED = ("mon1-tunnel-watchdog", "web1-exporter-node")
-ON_HOST = ("web1-authorized-key-mon1", "web1-exporter-node")
+SCRIPTS = {
+    name: next(
+        one.stem for one in (Path(__file__).parents[2] / "components/scripts").glob("*.sh") if f"-{one.stem}" in name
+    )
+    for name in NAMES
+}
+SHARED = [name for name in NAMES if "\nshared() { true; }" in source(SCRIPTS[name])]
+"""Parts that stacks share."""
+USERS = ("etc/passwd", "etc/shadow", "etc/group")
+"""Files that programs of the machine write."""
 
 
 def add_all(machine: Sandbox, name: str) -> None:
@@ -32,7 +40,10 @@ def receipt(machine: Sandbox, name: str) -> Path:
 
 
 def where(name: str) -> str:
-    return "web1" if name in ON_HOST else "mon1"
+    """Return the machine of a part."""
+    machine = re.search(r"^MACHINE=(\S+)$", parts()[name].stdin, re.MULTILINE)
+    assert machine
+    return machine[1]
 
 
 @in_each_shell
@@ -49,6 +60,24 @@ def test_a_fleet_goes_in_and_out_and_leaves_no_trace(machine: Sandbox) -> None:
         done = machine.remove(part)
         assert (done.code, done.err) == (0, "")
     assert machine.state() == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_part_writes_is_on_the_disk_before_it_is_in_its_place(name: str, machine: Sandbox) -> None:
+    """A power cut then leaves the old file or the new one."""
+    add_all(machine, name)
+    before = machine.files()
+    assert machine.apply(parts()[name]).code == 0
+    changed = {
+        f"/{path}"
+        for path, what in machine.files().items()
+        if what != before.get(path) and isinstance(what[1], bytes) and path not in USERS
+    }
+    flushed = [line.removeprefix("sync ") for line in machine.calls("sync ")]
+    in_receipt = {path for path in changed if path.startswith(f"/var/lib/metrics-tunnel/{parts()[name].receipt}/")}
+    assert in_receipt
+    assert flushed.count(f"/var/lib/metrics-tunnel/{parts()[name].receipt}/.new") >= len(in_receipt)
+    assert changed - in_receipt <= {path.removesuffix(".mt-new") for path in flushed}
 
 
 @in_each_shell

@@ -37,6 +37,7 @@ def test_the_line_goes_in_and_out_and_what_is_the_users_stays_byte_for_byte(own:
     text = (machine / FILE).read_bytes().decode().replace(str(machine.root), "")
     assert text == (own if own.endswith("\n") or not own else f"{own}\n") + LINE
     assert (machine / FILE).stat().st_mode & 0o777 == 0o640
+    assert machine.calls("sync .mt-new"), "a power cut leaves the old file or the new one"
     assert machine.look(KEY, "web1", done=deployed(hosts=GIVEN)).drift == []
     assert machine.apply(KEY).code == 0
     assert machine.remove(KEY).code == 0

@@ -15,8 +15,15 @@ put() { # PATH TEXT
   if ! cmp -s "$1.mt-new" "$1" || ! touch -r "$1" "$1.mt-new"; then
     text_changed=1
   fi
-  mv -fT "$1.mt-new" "$1"
+  replace "$1" "$1.mt-new"
   label "$1"
+}
+
+# Moves a file into the place of another, once its text is on the disk: of one that is moved before,
+# a power cut may leave nothing.
+replace() { # PATH FILE
+  sync "$2" 2>/dev/null || :
+  mv -fT "$2" "$1"
 }
 
 # Copies a file or folder for finish, if it is there: to put it back needs no space then. Half a
@@ -68,7 +75,7 @@ put_back() {
       # Nothing has come of the change, and so nothing is to be put back.
       rm -f "$path.mt-old"
     elif there "$path.mt-old"; then
-      mv -fT "$path.mt-old" "$path" || not_back="$not_back $path"
+      replace "$path" "$path.mt-old" || not_back="$not_back $path"
     else
       # Its folder has to be empty for undo.
       away "$path" || not_back="$not_back $path"

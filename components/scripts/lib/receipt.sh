@@ -127,7 +127,7 @@ forget_first_apply() {
 keep() { # NAME TEXT
   mkdir -p "$RECEIPT/owners"
   printf '%s\n' "$2" >"$RECEIPT/.new"
-  mv "$RECEIPT/.new" "$RECEIPT/$1"
+  replace "$RECEIPT/$1" "$RECEIPT/.new"
 }
 
 # What was put there; nothing where that is nothing.

@@ -30,7 +30,9 @@
 # Uses: core receipt files process http prometheus exporter-unit own-command.awk closed-ports.awk
 # Uses: job prometheus-yml.awk running-job.awk
 
+# Sets: ours (the paths of all files of ours, a line each)
 facts() {
+  ours=$(files_of_ours)
   receipts | fact receipt
   held_files | fact held
   status_of_files | fact mode
@@ -61,9 +63,14 @@ held_files() {
   find . -mindepth 2 -type f | sed 's/^\.\///'
 }
 
-status_of_files() { files_of_ours | tr '\n' '\0' | xargs -r0 stat -c '%a %U %n' 2>/dev/null || :; }
+status_of_files() { for_files_of_ours stat -c '%a %U %n'; }
 
-checksums() { files_of_ours | tr '\n' '\0' | xargs -r0 sha256sum 2>/dev/null || :; }
+checksums() { for_files_of_ours sha256sum; }
+
+# What is gone by now was just taken away.
+for_files_of_ours() { # COMMAND
+  printf '%s' "$ours" | tr '\n' '\0' | xargs -r0 "$@" 2>/dev/null || :
+}
 
 # Each folder may be missing.
 files_of_ours() {
@@ -79,7 +86,7 @@ files_of_ours() {
 
 # What is below these folders is ours, or is put beside what is not.
 places() {
-  files_of_ours
+  printf '%s\n' "$ours"
   echo /etc/systemd/system/x /etc/ssh/authorized_keys.d/x /etc/ssh/sshd_config.d/x
   echo /etc/metrics-tunnel/keys/x /etc/metrics-tunnel/known_hosts/x /etc/metrics-tunnel/targets/*/x
   echo "$STORE"/*/owners/x
@@ -89,7 +96,7 @@ places() {
 # exporters'.
 units() {
   {
-    files_of_ours | sed -n 's/.*\/systemd\/system\/\([^/]*\.service\)$/\1/p'
+    printf '%s\n' "$ours" | sed -n 's/.*\/systemd\/system\/\([^/]*\.service\)$/\1/p'
     units_of_exporters
   } | sort -u | tr '\n' '\0' | xargs -r0 systemctl show -p Id -p Names -p LoadState \
     -p UnitFileState -p ActiveState -p DropInPaths -- 2>/dev/null || :
