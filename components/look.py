@@ -105,7 +105,8 @@ class Observer:
         began = time.monotonic()
         try:
             async with machine.session(connection) as session:
-                facts, findings = await look(session, together.questions)
+                # In an update each part's own apply refuses, and that an instant later.
+                facts, findings = await look(session, together.questions, rehearses=pulumi.runtime.is_dry_run())
         except (OSError, TimeoutError, ValueError, asyncssh.Error) as error:
             pulumi.log.warn(
                 f"{machine.name}: cannot look at it ({str(error) or 'no answer in time'}); its parts are planned "
@@ -126,10 +127,13 @@ class Observer:
         return findings
 
 
-async def look(session: Session, questions: Sequence[Question]) -> tuple[Facts, dict[str, Finding]]:
-    """Return a machine's facts, and by part what is found. What `up` will apply is rehearsed, over the same connection.
+async def look(
+    session: Session, questions: Sequence[Question], *, rehearses: bool = True
+) -> tuple[Facts, dict[str, Finding]]:
+    """Return a machine's facts, and by part what is found.
 
-    Raises ValueError where an answer was cut short.
+    What `up` would apply is rehearsed over the same connection, where that is asked for. Raises ValueError where an
+    answer was cut short.
     """
     for _ in range(_LOOKS):
         facts, findings = await _judged(session, questions)
@@ -140,7 +144,7 @@ async def look(session: Session, questions: Sequence[Question]) -> tuple[Facts, 
         for question in questions
         if question.changed or findings[question.part].drift or findings[question.part].generation is None
     ]
-    if to_apply:
+    if to_apply and rehearses:
         answer = complete(await session.ask(rehearsal([_part(question) for question in to_apply])))
         for part, text in refused(answer):
             # What stands in the way may be what has drifted.

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from lab.hosts import Host, Lab
 
 ROOT = Path(__file__).parents[1]
+PULUMI = ("env", "--default-signal=INT", "pulumi")
+"""How Pulumi is started. It ends its language host by SIGINT, and what a shell has put into the background ignores
+that, as does all that it starts: Pulumi would wait five seconds at each command."""
 DRIFT = 7
 """Exit code of `preview --expect-no-changes` where something would change."""
 
@@ -83,7 +86,7 @@ class Project:
     ) -> Run:
         """Run Pulumi. Raises `PulumiError` where it ends with another code than `codes`."""
         started = time.monotonic()
-        command = ["pulumi", *arguments, "--non-interactive", "--color=never", "--logtostderr=false"]
+        command = [*PULUMI, *arguments, "--non-interactive", "--color=never", "--logtostderr=false"]
         done = subprocess.run(
             command,
             cwd=self.folder,

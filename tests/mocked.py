@@ -155,9 +155,9 @@ def deploy(
         asks = machine.may_ask and machine.name not in no_password
         yield Session(machine, run, "a password\n" if asks else "", sudo_asks=asks)
 
-    async def look_at(session: Session, questions: Sequence[Question]) -> Any:
+    async def look_at(session: Session, questions: Sequence[Question], **more: bool) -> Any:
         done.questions[session.machine.name] = [*questions]
-        return await original(session, questions)
+        return await original(session, questions, **more)
 
     original = look.look
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.hosts import LabError
+from lab.project import PULUMI
 
 if TYPE_CHECKING:
     from lab.project import Project
@@ -26,7 +27,7 @@ def kill_after(project: Project, verb: str, step: int) -> str:
     Nothing where there were no more steps and it ended well. Raises `LabError` where it did not.
     """
     command = [
-        "pulumi",
+        *PULUMI,
         verb,
         "--yes",
         "--skip-preview",

@@ -113,6 +113,11 @@ def test_the_first_preview_warns_of_what_up_would_refuse() -> None:
     ]
 
 
+def test_what_an_update_applies_is_not_rehearsed_for_it_refuses_by_itself() -> None:
+    assert first().asked
+    assert not first().rehearsed
+
+
 def test_each_machine_is_asked_once_a_run_however_many_parts_it_has() -> None:
     hosts: dict[str, dict[str, Any]] = {
         f"web{n}": {"exporters": {"node": exporter(n), "app": exporter(n, 9200, job="app")}} for n in range(12)
@@ -122,7 +127,7 @@ def test_each_machine_is_asked_once_a_run_however_many_parts_it_has() -> None:
 
 
 def test_a_look_is_at_all_parts_of_the_machine_and_at_no_others() -> None:
-    done = deploy(fleet(hosts={"web1": {}, "db1": {}}))
+    done = deploy(fleet(hosts={"web1": {}, "db1": {}}), preview=True)
     assert {*parts(done, ON_SERVER)} < {question.part for question in done.questions["mon1"]}
     assert {*parts(done, ON_HOST)} == {question.part for question in done.questions["web1"]}
     rehearsed = dict(done.rehearsed)
@@ -132,8 +137,9 @@ def test_a_look_is_at_all_parts_of_the_machine_and_at_no_others() -> None:
 
 
 def test_what_is_in_sync_is_not_rehearsed_and_a_machine_with_more_parts_is_not_asked_more() -> None:
-    done = deploy(fleet(), in_sync())
+    done = deploy(fleet(), in_sync(), preview=True)
     assert not done.rehearsed
+    assert deploy(fleet(), preview=True).rehearsed
     more = deploy(fleet(hosts={"web1": {}, "db1": {}}))
     assert dict(more.asked)["mon1"] == dict(done.asked)["mon1"]
 

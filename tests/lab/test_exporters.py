@@ -13,7 +13,7 @@ from lab import layouts
 from lab.hosts import Host, Lab
 from tests.lab.sent import over_login
 from tests.mocked import exporter
-from tests.scripts.sandbox import Part, deployed, parts
+from tests.scripts.sandbox import Part, parts, rehearsed
 
 _NAME = "web1-exporter-node"
 _RELEASES = {"web11": "bullseye", "web12": "bookworm", "web13": "trixie"}
@@ -182,7 +182,7 @@ def test_what_would_not_take_the_flag_is_refused_by_the_first_look_untouched(nam
     text, says = REFUSED[name]
     with Unit(hosts["web12"], text, case=_EDGE) as one:
         process = one.host.run("systemctl show -p MainPID --value case")
-        look = dict(deployed().rehearsed)["web1"]
+        look = rehearsed()["web1"]
         seen = [
             line for line in one.host.run(started(60), text=look).splitlines() if "\texporter-9100\trefuse\t" in line
         ]

@@ -109,6 +109,12 @@ def deployed(stack: str = "test", servers: Any = None, hosts: Any = None) -> Dep
     return _deployed(stack, key)
 
 
+@cache
+def rehearsed() -> dict[str, str]:
+    """Return by machine what a first preview has it rehearse."""
+    return dict(deploy(fleet(), preview=True).rehearsed)
+
+
 def _in_order(done: Deployment) -> list[Resource]:
     """Return the commands in an order that the engine may take: each behind those that it depends on."""
     commands = {name: one for name, one in done.resources.items() if one.type.endswith(":Command")}

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from components.drift import refused as refused_by_rehearsal
-from tests.scripts.sandbox import Done, Part, Sandbox, deployed, in_each_shell, parts
+from tests.scripts.sandbox import Done, Part, Sandbox, in_each_shell, parts, rehearsed
 
 # Where a name goes that is none, and a path that is not plain.
 NO_NAME = ["", ".", "..", "../../default/keep", "a/b", "a b", "a;b", "$(id)", "-a", "a\nb", "a*", "é", "a\tb"]
@@ -120,7 +120,7 @@ def test_every_part_refuses_a_hosts_and_a_parts_name_that_leaves_its_folder(name
 @in_each_shell
 def test_a_rehearsal_tells_of_it_and_goes_no_further(ready: Sandbox) -> None:
     part = parts()[TUNNEL]
-    text = dict(deployed().rehearsed)["mon1"]
+    text = rehearsed()["mon1"]
     assert "\nHOST=web1\n" in text
     before = ready.state(times=True)
     done = ready.run(text.replace("\nHOST=web1\n", "\nHOST='../../default/keep'\n"))

@@ -12,8 +12,20 @@ from components.drift import Finding, complete, generation, refused, warnings
 from components.judge import Judge
 from components.look import Observer, Question
 from components.machine import Machine, Session
+from components.state import Recorded
 
 END = "metrics-tunnel\tend\n"
+
+
+@pytest.fixture(autouse=True)
+def preview(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each look be a preview's, of a state that knows nothing."""
+
+    async def recorded(_self: Observer) -> Mapping[str, Recorded]:
+        return {}
+
+    monkeypatch.setattr("pulumi.runtime.is_dry_run", lambda: True)
+    monkeypatch.setattr(Observer, "recorded", recorded)
 
 
 class Fake(Machine):
