@@ -45,7 +45,7 @@ DROPIN
 
 # Both timeouts came with OpenSSH 9.2.
 without_unknown_timeouts() {
-  if sshd -T </dev/null | grep -q '^unusedconnectiontimeout '; then
+  if printf '%s\n' "$general_settings" | grep -q '^unusedconnectiontimeout '; then
     cat
   else
     grep -v -e '^ChannelTimeout ' -e '^UnusedConnectionTimeout '
@@ -80,6 +80,7 @@ lines_there() { cat "$KEYS_FILE" 2>/dev/null || :; }
 
 preflight() {
   paths
+  know_sshd
   refuse_foreign_user
   refuse_foreign_dropin
   refuse_silent_ports "$LINE" "$(kept line && lines_there)"
@@ -113,13 +114,13 @@ dropin_is_ours() {
 }
 
 refuse_sshd_that_nobody_reloads() {
-  [ -n "$(sshd_unit)" ] || is_started_by_socket ||
+  [ -n "$sshd_service" ] || is_started_by_socket ||
     fail "no ssh.service or sshd.service runs here, so sshd would not read $DROPIN_FILE;" \
       "let systemd start sshd"
 }
 
 refuse_sshd_with_another_file() {
-  case " $(running_sshd)" in
+  case " $sshd_command" in
   *' -f /etc/ssh/sshd_config '*) ;;
   *' -f '*)
     fail "sshd runs with a file of its own (-f, as in /etc/default/ssh)," \
@@ -394,6 +395,7 @@ take_folders() {
 # Sets: was_unread (for undo)
 restore() {
   paths
+  know_sshd
   was_unread=$(unread_mark)
   left=$(lines_there | other_lines "$LINE")
   if holds_a_key "$left"; then

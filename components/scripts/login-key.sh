@@ -26,6 +26,7 @@ as_login() { runuser -u "$LOGIN" -- "$@"; }
 
 preflight() {
   paths
+  know_sshd
   problem=$(what_keeps_out "$LINE" | head -n 1)
   [ -z "$problem" ] || fail "$problem, or leave login out"
   read_keys

@@ -31,9 +31,11 @@ restore() { away "$(target_file)"; }
 
 # --- The proof: Prometheus' own list of targets, which there is in agent mode too.
 
-# Sets: deadline (in seconds)
+# Sets: deadline (in seconds), wanted_targets (LISTED in letters), wanted_verdicts ("up" for each)
 prove() {
   flock -u 9
+  wanted_targets=$(printf '%s\n' "$LISTED" | as_letters)
+  wanted_verdicts=$(printf '%s\n' "$LISTED" | sed 's/.*/up/')
   deadline=$(($(date +%s) + WAIT))
   poll "$WAIT" all_up ||
     fail "Prometheus does not report $HOST up in $WAIT s; see the targets on $api_url: $reason"
@@ -47,29 +49,28 @@ all_up() {
   verdicts=$(states_of_targets | while read -r health scraped_at place error; do
     verdict "$health" "$scraped_at" "$place" "$error"
   done)
-  reason=$(printf '%s\n' "$verdicts" | grep -vx up | head -n 1)
   # Each of them has to say so: what says nothing is not up.
-  [ "$verdicts" = "$(printf '%s\n' "$LISTED" | sed 's/.*/up/')" ]
+  [ "$verdicts" = "$wanted_verdicts" ] || {
+    reason=$(printf '%s\n' "$verdicts" | grep -vx up | head -n 1)
+    false
+  }
 }
 
-# Prints what the list says of each line of LISTED; see targets-answer.awk.
+# Prints what Prometheus' list says of each of wanted_targets; see targets-answer.awk.
 states_of_targets() {
-  list_of_targets |
-    TARGET_FILE=$(target_file) LISTED=$(printf '%s\n' "$LISTED" | as_letters) \
-      awk "$TARGETS_ANSWER_AWK"
-}
-
-# The list of targets as Prometheus gives it, each target on a line of its own.
-list_of_targets() {
-  http_get "$(targets_url)" | sed 's/{"discoveredLabels":/\n&/g' | as_letters
+  http_get "$(targets_url)" | as_letters |
+    TARGET_FILE=$(target_file) WANTED=$wanted_targets awk "$TARGETS_ANSWER_AWK"
 }
 
 # Of a server that scrapes much else only our job's targets are wanted. A Prometheus that is too old
 # to know of that lists them all.
 targets_url() { echo "$api_url/api/v1/targets?state=active&scrapePool=metrics-tunnel-$STACK"; }
 
-# Prometheus before 2.53 or so writes three letters as numbers, a later one does not.
-as_letters() { sed 's/\\u003c/</g;s/\\u003e/>/g;s/\\u0026/\&/g'; }
+# Prometheus before 2.53 or so writes three letters as numbers, a later one does not. Each target
+# gets a line of its own.
+as_letters() {
+  sed 's/\\u003c/</g;s/\\u003e/>/g;s/\\u0026/\&/g;s/{"discoveredLabels":/\n&/g'
+}
 
 # Prints "up", or what keeps a target from being up.
 verdict() { # HEALTH SCRAPED-AT PLACE ERROR, as targets-answer.awk prints them

@@ -26,7 +26,7 @@ def listed(
 
 
 def wanted(job: str = "node", port: int = 19100) -> str:
-    """Return a line of LISTED."""
+    """Return a line of WANTED."""
     return (
         f'"labels":{{"instance":"web1","job":"{job}"}},"scrapePool":"metrics-tunnel-test",'
         f'"scrapeUrl":"http://127.77.0.1:{port}/metrics"'
@@ -43,7 +43,7 @@ CASES: dict[str, tuple[list[str], list[str], list[str]]] = {
         [wanted()],
         [f"down {NODE}{HOSTILE}"],
     ),
-    "each of two, in the order of LISTED": (
+    "each of two, in the order of WANTED": (
         [HEAD, listed("app", 19200, health="unknown"), listed(), END],
         [wanted(), wanted("app", 19200)],
         [f"up {NODE}", f"unknown {APP}"],
@@ -59,7 +59,7 @@ CASES: dict[str, tuple[list[str], list[str], list[str]]] = {
     "no list": (['{"status":"error","error":"unavailable"}'], [wanted(), wanted()], ["no-list", "no-list"]),
     "no answer": ([], [wanted()], ["no-list"]),
 }
-"""What Prometheus lists, what is looked for (LISTED), and what is printed of it."""
+"""What Prometheus lists, what is looked for (WANTED), and what is printed of it."""
 
 
 @pytest.mark.parametrize("awk", AWKS)
@@ -72,6 +72,6 @@ def test_each_target_that_is_looked_for_has_a_line(name: str, awk: str) -> None:
         capture_output=True,
         text=True,
         check=True,
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TARGET_FILE": FILE, "LISTED": "\n".join(looked_for)},
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TARGET_FILE": FILE, "WANTED": "\n".join(looked_for)},
     )
     assert (done.stdout.splitlines(), done.stderr) == (printed, "")

@@ -10,7 +10,7 @@ refuse_shut_out() {
 # Says what keeps LOGIN out.
 shut_out() {
   shut_out_by_tcp_wrappers
-  if sshd -T 2>/dev/null | grep -qx 'usepam yes'; then
+  if printf '%s\n' "$general_settings" | grep -qx 'usepam yes'; then
     shut_out_by_nologin
     shut_out_by_pam_access
   fi
@@ -72,9 +72,9 @@ account_rules() { # MODULE
   included=$(sed -n '
     s/^@include[[:space:]]*//p
     s/^-*account[[:space:]]*\(include\|substack\)[[:space:]]*//p' /etc/pam.d/sshd 2>/dev/null)
-  for stack in sshd $included; do
-    grep -s "^-*account[[:space:]].*$1\.so" "/etc/pam.d/$stack" || :
-  done | grep .
+  # shellcheck disable=SC2086,SC2046 # lists of names
+  { grep -hs "^-*account[[:space:]].*$1\.so" $(printf '/etc/pam.d/%s\n' sshd $included) || :; } |
+    grep .
 }
 
 access_rules() { # FILE, empty for those that pam_access reads by itself

@@ -4,20 +4,21 @@
 
 # An sshd that a socket starts for each login reads its settings each time.
 is_started_by_socket() {
-  systemctl is-active -q ssh.socket || systemctl is-active -q sshd.socket
+  # True where one of them is.
+  systemctl is-active -q ssh.socket sshd.socket
 }
 
 # Refuses where a reload would close what sshd listens on by settings that it has no more.
 refuse_to_close_a_port() {
-  sshd_service=$(sshd_unit)
   if [ -z "$sshd_service" ] || is_started_by_socket; then
     return 0
   fi
   # Options of its own command line, such as a port, are not in its files.
-  case $(running_sshd) in
+  case $sshd_command in
   *' -p'* | *' -o'* | *' -f'*) return 0 ;;
   esac
-  configured=$(sshd -T | sed -n 's/^listenaddress \([^ ]*\).*/\1/p' | without_zone)
+  configured=$(printf '%s\n' "$general_settings" |
+    sed -n 's/^listenaddress \([^ ]*\).*/\1/p' | without_zone)
   [ -n "$configured" ] || return 0
   to_close=$(places_not_among "$configured" "$(listeners_of "$sshd_service")")
   [ -z "$to_close" ] ||
@@ -26,9 +27,8 @@ refuse_to_close_a_port() {
 }
 
 # Has sshd read its settings anew.
-# Sets: sshd_service, lost_places (what it listens on no longer, in one line)
+# Sets: lost_places (what it listens on no longer, in one line)
 reload_sshd() {
-  sshd_service=$(sshd_unit)
   lost_places=
   if [ -n "$sshd_service" ] && is_started_by_socket; then
     # It cannot open a socket again that it got from systemd. A restart ends no session.
@@ -36,26 +36,29 @@ reload_sshd() {
   elif [ -n "$sshd_service" ]; then
     listeners_before=$(listeners_of "$sshd_service")
     systemctl reload "$sshd_service"
-    poll 5 "all_listen_anew $sshd_service" || [ -n "$(places_lost_since "$sshd_service")" ] ||
-      fail "sshd did not read its settings anew; see: journalctl -u $sshd_service"
-    lost_places=$(places_lost_since "$sshd_service")
+    poll 5 "all_listen_anew $sshd_service" || {
+      lost_places=$(places_lost "$listeners_now")
+      [ -n "$lost_places" ] ||
+        fail "sshd did not read its settings anew; see: journalctl -u $sshd_service"
+    }
   fi
 }
 
 # Whether each of listeners_before is there again with another socket. Where none was seen there is
 # nothing to compare.
+# Sets: listeners_now
 all_listen_anew() { # SERVICE, for poll
   if [ -z "$listeners_before" ]; then
     return 0
   fi
   listeners_now=$(listeners_of "$1")
-  [ -n "$listeners_now" ] && [ -z "$(places_lost_since "$1")" ] &&
+  [ -n "$listeners_now" ] && [ -z "$(places_lost "$listeners_now")" ] &&
     ! printf '%s\n' "$listeners_before" | grep -qxF "$listeners_now"
 }
 
 # Prints in one line what of listeners_before is gone.
-places_lost_since() { # SERVICE
-  places_not_among "$(listeners_of "$1" | cut -d' ' -f1)" "$listeners_before"
+places_lost() { # LISTENERS that are there now
+  places_not_among "$(printf '%s\n' "$1" | cut -d' ' -f1)" "$listeners_before"
 }
 
 # Prints place and socket of each of its listeners.

@@ -4,6 +4,19 @@
 
 # --- The sshd that runs.
 
+# Asks once what is wanted again and again: each of these is some processes, and many hosts may be
+# on one machine. None of it changes by what we write.
+# Sets: sshd_service (the unit that sshd runs in, empty where there is none), sshd_command (its
+#       command line, as it shows it), sshd_options (the settings that it was given there, a line
+#       each: they count before those of its files), general_settings (those of its files, less what
+#       stands in a Match; nothing where they are invalid)
+know_sshd() {
+  sshd_service=$(sshd_unit)
+  sshd_command=$(command_of "$sshd_service")
+  sshd_options=$(printf '%s\n' "$sshd_command" | options_given)
+  general_settings=$(sshd -T 2>/dev/null </dev/null || :)
+}
+
 refuse_invalid_settings() {
   complaint=$(sshd -t 2>&1) || fail "sshd's configuration is invalid, mend it: $complaint"
 }
@@ -22,15 +35,15 @@ sshd_unit() {
   fi
 }
 
-# Prints the command line of the sshd that listens, as it shows it.
-running_sshd() {
-  tr '\0' ' ' 2>/dev/null <"/proc/$(shows "$(sshd_unit)" MainPID)/cmdline" || :
+# Prints the command line of a service's process.
+command_of() { # SERVICE
+  tr '\0' ' ' 2>/dev/null <"/proc/$(shows "$1" MainPID)/cmdline" || :
 }
 
-# Prints the settings that the running sshd was given on its command line, a line each. They count
-# before those of its files. What sshd shows has " [listener] 0 of 10-100 startups" at its end.
-command_line_options() {
-  running_sshd | sed 's/ -o */\n-o/g' | sed -n '
+# Reads the command line of sshd; prints the settings in it, a line each. What sshd shows has
+# " [listener] 0 of 10-100 startups" at its end.
+options_given() {
+  sed 's/ -o */\n-o/g' | sed -n '
     s/ -.*//
     s/ \[listener\].*//
     s/^-o//p'
@@ -47,7 +60,7 @@ settings_for() { # ORIGIN [SSHD'S OPTION ...]
   while IFS= read -r option; do
     [ -z "$option" ] || set -- "$@" -o "$option"
   done <<OPTIONS
-$(command_line_options)
+$sshd_options
 OPTIONS
   sshd -T -C "user=$LOGIN,$from,$to,rdomain=" "$@"
 }
@@ -55,7 +68,7 @@ OPTIONS
 # Reads addresses; prints each once as an origin. A Match sees the host's name where sshd looks
 # names up, else the address.
 origins() {
-  looks_up=$(sshd -T 2>/dev/null | grep -x 'usedns yes' || :)
+  looks_up=$(printf '%s\n' "$general_settings" | grep -x 'usedns yes' || :)
   awk '!seen[$0]++' | while read -r address; do
     host=
     if [ -n "$looks_up" ]; then

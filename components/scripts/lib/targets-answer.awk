@@ -1,17 +1,18 @@
 # Reads Prometheus' list of targets (/api/v1/targets), each target on a line of its own: what it
 # says of those that one target file has.
 #
-# For each line of LISTED, in that order, prints
+# For each line of WANTED, in that order, prints
 #   no-list                             it is no list that was answered
 #   unlisted                            the list does not have it
 #   HEALTH LAST-SCRAPE PLACE ERROR      up, down or unknown; a time; ADDRESS:PORT/PATH; what the
 #                                       last scrape failed with, nothing for none
 #
-# LISTED and TARGET_FILE (see scrape-config.sh) come in the environment: -v would read backslashes.
+# WANTED (how the list tells of each target) and TARGET_FILE (its path) come in the environment: -v
+# would read backslashes.
 
 BEGIN {
   of_our_file = "\"__meta_filepath\":\"" ENVIRON["TARGET_FILE"] "\""
-  wanted_count = split(ENVIRON["LISTED"], wanted, "\n")
+  wanted_count = split(ENVIRON["WANTED"], wanted, "\n")
 }
 
 index($0, "\"activeTargets\":") { is_list = 1 }

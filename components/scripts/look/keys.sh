@@ -15,6 +15,7 @@
 # Once a machine: what all key lines of the tunnel user share.
 shared_by_tunnel_keys() {
   paths
+  know_sshd
   for_each_file stat -c '%a %U %n' | fact mode
   for_each_file awk '{ print FILENAME "\t" $0 }' | fact text
   tunnel_user_drift | fact said tunnel-user
@@ -36,6 +37,7 @@ for_each_file() { # COMMAND
 tunnel_key() { # OWNER
   begin_reading "$@" || return 0
   paths
+  know_sshd
   if [ -n "$line_before" ]; then
     { what_keeps_tunnel_key_out || :; } | fact_of_part said
   fi
@@ -61,6 +63,7 @@ what_keeps_tunnel_key_out() {
 login_key() { # OWNER
   begin_reading "$@" || return 0
   paths
+  know_sshd
   if [ -n "$line_before" ]; then
     { what_keeps_out "$line_before" || :; } | fact_of_part said
   fi
