@@ -5,14 +5,18 @@ What is packed lies in the repository, so that everyone with one release sends t
 
 import base64
 import gzip
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-from components.payload import code
+from components.payload import code, libraries
 
 SCRIPTS = Path(__file__).parents[1] / "components/scripts"
 _WIDTH = 76
+# A line behind one that goes on is a part of that.
+_AWK_COMMENT = re.compile(r"(?<!\\\n)^[ \t]*#.*\n", re.MULTILINE)
 
 
 def parts() -> list[str]:
@@ -27,6 +31,21 @@ def bare(text: str) -> str:
     return done.stdout
 
 
+def bare_awk(program: str) -> str:
+    """Return an awk program without the lines that are comments."""
+    return _AWK_COMMENT.sub("", program)
+
+
+def sent(script: str) -> str:
+    """Return what is sent of a part's script and its libraries: all that runs, and no comment."""
+    text = code(script)
+    for name in libraries(script):
+        if name.endswith(".awk"):
+            program = (SCRIPTS / name).read_text()
+            text = text.replace(shlex.quote(program), shlex.quote(bare_awk(program)))
+    return bare(text)
+
+
 def packed(text: str) -> str:
     """Return shell text that does what `text` does, and nothing where it did not arrive whole."""
     words = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
@@ -39,7 +58,7 @@ def main() -> None:
     folder = SCRIPTS / "packed"
     folder.mkdir(exist_ok=True)
     for part in parts():
-        (folder / f"{part}.sh").write_text(packed(bare(code(part))))
+        (folder / f"{part}.sh").write_text(packed(sent(part)))
 
 
 if __name__ == "__main__":

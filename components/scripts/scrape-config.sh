@@ -37,6 +37,8 @@ prove() {
   wanted_targets=$(printf '%s\n' "$LISTED" | as_letters)
   wanted_verdicts=$(printf '%s\n' "$LISTED" | sed 's/.*/up/')
   deadline=$(($(date +%s) + WAIT))
+  # What has just been written Prometheus does not know yet, and each question is a dozen processes.
+  [ "$changed_at" = 0 ] || sleep 1
   poll "$WAIT" all_up ||
     fail "Prometheus does not report $HOST up in $WAIT s; see the targets on $api_url: $reason"
 }

@@ -4,8 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from components.payload import code, payload
-from lab.pack import bare
+from components.payload import payload
+from lab.pack import sent
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +31,6 @@ def test_a_packed_script_is_read_as_the_decision_says() -> None:
         r"^ +(sed -n .* gunzip)$", (ROOT / "docs/decisions/2-packed-scripts.md").read_text(), re.MULTILINE
     )
     assert found
-    sent = payload("exporter", {"PART": "x"})
-    read = subprocess.run(["sh", "-c", found[1]], input=sent, text=True, capture_output=True, check=True).stdout
-    assert read == bare(code("exporter"))
+    text = payload("exporter", {"PART": "x"})
+    read = subprocess.run(["sh", "-c", found[1]], input=text, text=True, capture_output=True, check=True).stdout
+    assert read == sent("exporter")

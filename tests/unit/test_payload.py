@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ from components.payload import (
 )
 from components.ssh_tunnel import values_of_others
 from lab.pack import SCRIPTS as FOLDER
-from lab.pack import bare, packed, parts
+from lab.pack import bare, bare_awk, packed, parts, sent
 from tests.scripts.sandbox import unpacked
 
 SCRIPTS = parts()
@@ -67,7 +68,7 @@ def test_packed_text_arrives_byte_for_byte_or_runs_nothing(shell: str) -> None:
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_what_is_packed_is_the_script_behind_the_libraries_that_it_names(script: str) -> None:
     """Where this fails `make pack` writes it anew: it is the same for everyone with one release."""
-    assert unpacked((FOLDER / f"packed/{script}.sh").read_text()) == bare(code(script))
+    assert unpacked((FOLDER / f"packed/{script}.sh").read_text()) == sent(script)
 
 
 def test_of_what_is_packed_nothing_but_comments_and_indents_is_gone() -> None:
@@ -85,6 +86,26 @@ END
     assert bare(text) == (
         "says(){\ncat <<END\n  # This stays, and its indent.\nEND\necho \"  # and\n    this  \" '  # and this' a#b\n}\n"
     )
+
+
+AWK_PROGRAMS = sorted(FOLDER.glob("lib/*.awk"))
+
+
+@pytest.mark.parametrize("program", AWK_PROGRAMS, ids=[path.stem for path in AWK_PROGRAMS])
+def test_an_awk_program_is_the_same_one_without_its_comments(program: Path) -> None:
+    """By what awk makes of it before it runs."""
+    text = program.read_text()
+    assert text.startswith("# ")
+    assert not re.search(r"^\s*#", bare_awk(text), re.MULTILINE)
+    assert compiled(bare_awk(text)) == compiled(text)
+    assert compiled(text) != compiled(f"{text}END {{ print 1 }}\n")
+
+
+def compiled(program: str) -> str:
+    """Return mawk's code for a program, less the addresses that it has in memory."""
+    command = ["mawk", "-W", "dump", program]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    return re.sub(r"\b0x[0-9a-f]+\b", "", done.stdout)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

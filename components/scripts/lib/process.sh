@@ -1,21 +1,31 @@
 #!/bin/sh
 # Processes, their units, and waiting for something to become true.
 
-# Waits until a command is true, but no longer once it has set hopeless. It is tried at once, soon
-# again, and then each second. Within undo, which a trap calls, a bare return would hand on what was
-# true before the trap: so each says its code.
+# Waits until a command is true, but no longer once it has set hopeless. Within undo, which a trap
+# calls, a bare return would hand on what was true before the trap: so each says its code.
 # Sets: hopeless and unanswered (empty at first, for the command)
 poll() { # SECONDS COMMAND
   hopeless=
   unanswered=
-  # shellcheck disable=SC2046 # as many pauses of a second
-  for pause in .1 .2 .2 .4 $(yes 1 | head -n "$1"); do
+  for pause in $(pauses "$1"); do
     # shellcheck disable=SC2086 # a command and its words
     $2 && return 0
     [ -z "$hopeless" ] || return 1
     sleep "$pause"
   done
   false
+}
+
+# Prints the pauses between tries: soon again at first, then each second, and after ten each second
+# one, for a try may be a dozen processes.
+pauses() { # SECONDS in all
+  echo .1 .2 .2 .4
+  if [ "$1" -le 10 ]; then
+    yes 1 | head -n "$1"
+  else
+    yes 1 | head -n 10
+    yes 2 | head -n $((($1 - 10) / 2))
+  fi
 }
 
 # Prints the systemd service of a process, from its control group; nothing for one in a container,
