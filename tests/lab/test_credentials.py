@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from components.payload import LAST_LINE, code
-from lab import base, layouts, picture
+from lab import base, layouts, pack, picture
 from lab.hosts import Lab
-from lab.pack import bare
 from lab.picture import Picture
 from lab.project import ROOT, Project, settings
 from tests.scripts.sandbox import unpacked
@@ -68,7 +67,7 @@ def life(lab: Lab, project: Project, before: dict[str, Picture], more: dict[str,
         project.up()
         assert lab.hosts["mon1"].scraped("web1") == "1"
         assert project.plan().code == 0
-        assert sent(project) == bare(code("exporter"))
+        assert sent(project) == pack.sent("exporter")
         project.destroy()
     finally:
         for name in more or {}:
@@ -126,7 +125,9 @@ def test_a_sudo_password_goes_where_sudo_asks_for_it_and_all_else_can_be_read_be
             assigned = parts[name].removeprefix("# metrics-tunnel\n").partition("code=$(")[0]
             assert assigned in texts[name]
             _, _, whole = texts[name].split("\n\n", 2)
-            assert bare(whole.removesuffix(LAST_LINE)) == unpacked(parts[name])
+            script = next(one for one in pack.parts() if f"-{one}" in name)
+            assert pack.bare(whole.removesuffix(LAST_LINE)) == pack.bare(code(script))
+            assert unpacked(parts[name]) == pack.sent(script)
         project.destroy()
     finally:
         project.environment.pop("METRICS_TUNNEL_SHOW", None)
