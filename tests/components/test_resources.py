@@ -9,8 +9,8 @@ import pulumi
 import pytest
 
 from components import MonitoredHost, PrometheusServer
-from components.payload import LAST_LINE
-from lab.pack import bare
+from components.payload import LAST_LINE, code
+from lab import pack
 from tests.mocked import (
     ADMIN_KEY,
     HOST_KEY,
@@ -385,7 +385,10 @@ def test_all_that_will_run_as_root_can_be_read_before_up_but_for_secrets(
         head, values = text.split("\n\n")[:2]
         assert f"apply {done.owner(name)} " in head
         assert f"remove {done.owner(name)}\n" in f"{head}\n"
-        assert bare(text.removesuffix(LAST_LINE).removeprefix(f"{head}\n\n{values}\n\n")) == unpacked(sent)
+        script = next(one for one in pack.parts() if f"-{one}" in name)
+        whole = text.removesuffix(LAST_LINE).removeprefix(f"{head}\n\n{values}\n\n")
+        assert pack.bare(whole) == pack.bare(code(script))
+        assert unpacked(sent) == pack.sent(script)
         assert text.endswith(LAST_LINE)
         for line in sent.partition("code=$(")[0].replace(TUNNEL_KEY, "(a secret, which is not shown)").splitlines():
             assert line in values.splitlines(), name
