@@ -15,7 +15,6 @@
 # Once a machine: what all key lines of the tunnel user share.
 shared_by_tunnel_keys() {
   paths
-  know_sshd
   for_each_file stat -c '%a %U %n' | fact mode
   for_each_file awk '{ print FILENAME "\t" $0 }' | fact text
   tunnel_user_drift | fact said tunnel-user
@@ -24,6 +23,7 @@ shared_by_tunnel_keys() {
   if [ -n "$complaint" ]; then
     printf '%s\n' "$complaint" | fact said sshd
   else
+    know_sshd
     dropin_for '' | fact wanted "$DROPIN_FILE"
   fi
 }
@@ -37,8 +37,8 @@ for_each_file() { # COMMAND
 tunnel_key() { # OWNER
   begin_reading "$@" || return 0
   paths
-  know_sshd
   if [ -n "$line_before" ]; then
+    know_sshd
     { what_keeps_tunnel_key_out || :; } | fact_of_part said
   fi
 }
@@ -63,8 +63,8 @@ what_keeps_tunnel_key_out() {
 login_key() { # OWNER
   begin_reading "$@" || return 0
   paths
-  know_sshd
   if [ -n "$line_before" ]; then
+    know_sshd
     { what_keeps_out "$line_before" || :; } | fact_of_part said
   fi
   if [ -d "$home" ]; then
