@@ -23,7 +23,7 @@ from tests.mocked import (
     fleet,
     public_key,
 )
-from tests.scripts.sandbox import unpacked
+from tests.scripts.sandbox import script_of, unpacked
 from tests.unit.harmless import STARTED
 
 COMMAND = "command:remote:Command"
@@ -385,7 +385,7 @@ def test_all_that_will_run_as_root_can_be_read_before_up_but_for_secrets(
         head, values = text.split("\n\n")[:2]
         assert f"apply {done.owner(name)} " in head
         assert f"remove {done.owner(name)}\n" in f"{head}\n"
-        script = next(one for one in pack.parts() if f"-{one}" in name)
+        script = script_of(name)
         whole = text.removesuffix(LAST_LINE).removeprefix(f"{head}\n\n{values}\n\n")
         assert pack.bare(whole) == pack.bare(code(script))
         assert unpacked(sent) == pack.sent(script)

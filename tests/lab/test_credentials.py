@@ -15,7 +15,7 @@ from lab import base, layouts, pack, picture
 from lab.hosts import Lab
 from lab.picture import Picture
 from lab.project import ROOT, Project, settings
-from tests.scripts.sandbox import unpacked
+from tests.scripts.sandbox import script_of, unpacked
 
 # Runs on the lab's server what Pulumi runs on its own machine.
 LOCAL = """#!/bin/sh
@@ -125,7 +125,7 @@ def test_a_sudo_password_goes_where_sudo_asks_for_it_and_all_else_can_be_read_be
             assigned = parts[name].removeprefix("# metrics-tunnel\n").partition("code=$(")[0]
             assert assigned in texts[name]
             _, _, whole = texts[name].split("\n\n", 2)
-            script = next(one for one in pack.parts() if f"-{one}" in name)
+            script = script_of(name)
             assert pack.bare(whole.removesuffix(LAST_LINE)) == pack.bare(code(script))
             assert unpacked(parts[name]) == pack.sent(script)
         project.destroy()

@@ -29,6 +29,7 @@ from components.drift import Finding
 from components.look import look
 from components.payload import started
 from lab.pack import packed
+from lab.pack import parts as scripts
 from tests.mocked import Deployment, Resource, deploy, fleet
 
 if TYPE_CHECKING:
@@ -107,6 +108,11 @@ def deployed(stack: str = "test", servers: Any = None, hosts: Any = None) -> Dep
     key = repr((servers, hosts))
     _GIVEN[key] = (servers, hosts)
     return _deployed(stack, key)
+
+
+def script_of(resource: str) -> str:
+    """Return the script of a part, by its resource's name."""
+    return next(script for script in scripts() if f"-{script}" in resource)
 
 
 @cache

@@ -10,19 +10,13 @@ import pytest
 from components.drift import Finding
 from components.facts import read
 from components.payload import source, was_applied
-from tests.scripts.sandbox import Sandbox, deployed, in_each_shell, parts
+from tests.scripts.sandbox import Sandbox, deployed, in_each_shell, parts, script_of
 
 NAMES = list(parts())
 HOSTS = {"web1": "web1-authorized-key-mon1", "mon1": "mon1-keypair"}
 STACK = "metrics-tunnel:test"
 """How owners name the stack of these parts."""
-SCRIPTS = {
-    name: next(
-        one.stem for one in (Path(__file__).parents[2] / "components/scripts").glob("*.sh") if f"-{one.stem}" in name
-    )
-    for name in NAMES
-}
-SHARED = [name for name in NAMES if "\nshared() { true; }" in source(SCRIPTS[name])]
+SHARED = [name for name in NAMES if "\nshared() { true; }" in source(script_of(name))]
 """Parts that stacks share."""
 USERS = ("etc/passwd", "etc/shadow", "etc/group")
 """Files that programs of the machine write."""
@@ -194,7 +188,8 @@ def test_where_the_whole_folder_of_ours_was_deleted_each_part_tells_of_it_and_is
         for file in (machine / "var/lib/metrics-tunnel").glob("*/manifest")
         if f"{machine.root}/etc/metrics-tunnel/" in file.read_text()
     }
-    assert has_files_there > {"scrape-config-web1"}
+    known = ("mon1-keypair", "web1-ssh-tunnel", "web1-scrape-config")
+    assert has_files_there >= {parts()[name].receipt for name in known}
     shutil.rmtree(machine / "etc/metrics-tunnel")
     found = machine.look_around("mon1")
     assert {part for part, finding in found.items() if finding.drift} == has_files_there

@@ -69,6 +69,9 @@ def test_packed_text_arrives_byte_for_byte_or_runs_nothing(shell: str) -> None:
 def test_what_is_packed_is_the_script_behind_the_libraries_that_it_names(script: str) -> None:
     """Where this fails `make pack` writes it anew: it is the same for everyone with one release."""
     assert unpacked((FOLDER / f"packed/{script}.sh").read_text()) == sent(script)
+    for name in libraries(script):
+        if name.endswith(".awk"):
+            assert (FOLDER / name).read_text().partition("\n")[0] not in sent(script)
 
 
 def test_of_what_is_packed_nothing_but_comments_and_indents_is_gone() -> None:
