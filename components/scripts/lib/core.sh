@@ -38,8 +38,8 @@
 #         "stopped at", one of preflight, change, proof and restore, and what became of the old
 #         state
 #
-# Where a run is killed half-way (SIGKILL, a power cut), nobody puts anything back. What it leaves,
-# killed
+# Where a run is killed half-way (SIGKILL, a power cut), nobody puts anything back. It leaves, by
+# where it was killed,
 #   in preflight    nothing
 #   in change       each file old or new; beside it what was there before (FILE.mt-old) and what
 #                   was to come (FILE.mt-new), either of them perhaps half written; the receipt of
