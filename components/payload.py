@@ -17,10 +17,14 @@ _LOOK = ("jobs", "keys")
 _FACTS = "look_facts"
 _SHARED = {"authorized-key": "shared_by_tunnel_keys"}
 """Functions of scripts/look that tell what all parts of a script share, once a machine."""
+_KEY_LINES = {"authorized-key", "login-key"}
+"""Scripts whose parts need what scripts/look/keys.sh asks of sshd, once for all of them."""
 _SIDE_BY_SIDE = 4
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _FIRST_LINE = "# metrics-tunnel"
 LAST_LINE = '{ main "$@" </dev/null; exit; }\n'
+_BEGIN = "PART=x\nbegin\n"
+"""Sets what a library needs, where it is called for no part."""
 _APPLIED = re.compile(r"^metrics-tunnel applied [0-9a-f]+$", re.MULTILINE)
 # Few words: Pulumi prints the command above whatever a part says.
 _STARTED = f'sent=$(cat); case $sent in "{_FIRST_LINE}"*) eval "$sent" ;; esac; echo "standard input lost" >&2; exit 3'
@@ -104,8 +108,12 @@ def observation(asked: Sequence[Asked]) -> str:
     `asked` are the parts with facts that only their values or their script lead to, by a function of scripts/look.
     """
     look = [f"{_FACTS}() {{\n{source('look/facts')}\n}}", _inside(_FACTS, "facts")]
+    scripts = {script for script, *_ in asked}
+    if scripts & _KEY_LINES:
+        # In no subshell, for the parts'; what fails there is no reason to tell less of the others.
+        look.append(f"{_BEGIN}set +eu\nask_sshd")
     for script, function in _SHARED.items():
-        if any(script == its_script for its_script, *_ in asked):
+        if script in scripts:
             # For no part of its own: what is told holds for all of them.
             look.append(_inside("ID=", f"{_loaded(script)}\n{function}"))
     sources = [source(f"look/{name}") for name in _LOOK]
@@ -119,7 +127,7 @@ def rehearsal(parts: Sequence[tuple[str, str, Mapping[str, str]]]) -> str:
 
 def _inside(text: str, call: str) -> str:
     """Return a call in a subshell of its own: its functions have the names of a part's."""
-    return f"(\n{text}\nPART=x\nbegin\n{call}\n)\n"
+    return f"(\n{text}\n{_BEGIN}{call}\n)\n"
 
 
 def _loaded(script: str) -> str:

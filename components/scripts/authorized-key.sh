@@ -91,7 +91,7 @@ preflight() {
   # Where LINE is not known yet the one that is there stands for it.
   wanted=$(dropin_for "${LINE:-$(kept line)}")
   refuse_disobeyed "$wanted"
-  if [ "$(cat "$DROPIN_FILE" 2>/dev/null)" != "$wanted" ]; then
+  if [ "$(cat "$DROPIN_FILE" 2>/dev/null)" != "$wanted" ] || [ -e "$UNREAD_MARK" ]; then
     refuse_to_close_a_port
   fi
 }
@@ -397,6 +397,9 @@ restore() {
   paths
   know_sshd
   was_unread=$(unread_mark)
+  if [ -e "$DROPIN_FILE" ] || [ -e "$UNREAD_MARK" ]; then
+    refuse_to_close_a_port
+  fi
   left=$(lines_there | other_lines "$LINE")
   if holds_a_key "$left"; then
     take_our_line "$left"

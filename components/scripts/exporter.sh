@@ -176,8 +176,9 @@ exec_prefix() { # COMMAND
   echo "${1%%[!+!-]*}"
 }
 
+# Byte for byte: the echo of some shells makes something else of a backslash.
 without_prefix() { # COMMAND
-  echo "${1#"$(exec_prefix "$1")"}"
+  printf '%s\n' "${1#"$(exec_prefix "$1")"}"
 }
 
 # Reads a command; prints its words without quotes and escapes, a line each.

@@ -69,7 +69,7 @@ preflight() {
 
 # An empty one is nobody's. One that a hand has replaced is ours where this stack has a receipt.
 refuse_foreign_unit() {
-  [ ! -s "$unit_file" ] || grep -q "stack $STACK;" "$unit_file" || held_by_this_stack ||
+  [ ! -s "$unit_file" ] || grep -qF "stack $STACK;" "$unit_file" || held_by_this_stack ||
     fail "$unit_file is another stack's; rename the host"
 }
 

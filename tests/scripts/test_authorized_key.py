@@ -737,6 +737,25 @@ def test_a_reload_that_would_close_a_port_is_refused_before_anything_changes(mac
     assert machine.apply(KEY).code == 0
 
 
+def test_what_a_killed_run_has_left_unread_and_a_removal_close_no_port_either(machine: Sandbox) -> None:
+    untouched = machine.state()
+    assert machine.apply(KEY).code == 0
+    machine.write("var/lib/metrics-tunnel/sshd-has-to-read", "")
+    machine.write("fake/sshd-listens", "0.0.0.0:22\n0.0.0.0:2222\n")
+    machine.write("etc/ssh/sshd_config.d/05-port.conf", "Port 22\n")
+    before, reloads = machine.state(times=True), len(machine.calls("reload ssh"))
+    says = "sshd listens on 0.0.0.0:2222, of which its settings say nothing any more"
+    for done in (machine.apply(KEY), machine.remove(KEY)):
+        assert done.code == 3
+        assert says in done.err
+        assert machine.state(times=True) == before
+    assert len(machine.calls("reload ssh")) == reloads
+    machine.write("fake/sshd-listens", "0.0.0.0:22\n")
+    assert machine.remove(KEY).code == 0
+    (machine / "etc/ssh/sshd_config.d/05-port.conf").unlink()
+    assert machine.state() == untouched
+
+
 def test_an_sshd_that_nobody_could_reload_is_refused(machine: Sandbox) -> None:
     (machine / "fake/running/ssh.service").unlink()
     says = "no ssh.service or sshd.service runs here, so sshd would not read"

@@ -104,6 +104,15 @@ def test_a_unit_is_read_as_systemd_reads_it(text: str, machine: Sandbox) -> None
     assert machine.state() == before
 
 
+@in_each_shell
+def test_a_backslash_in_a_command_stays_as_it_is(machine: Sandbox) -> None:
+    machine.add_exporter()
+    given = r"/usr/bin/prometheus-node-exporter --include=(a|b)\\.service --n=\\n --b=\b"
+    machine.write(UNIT, f"[Service]\nExecStart={given}\n")
+    assert machine.apply(NODE).code == 0
+    assert machine.read(DROPIN).splitlines()[-1].partition(" metrics-tunnel ")[2] == given
+
+
 BY_HAND = "; bind it to 127.0.0.1:9100 by its own settings, and set manage: false for this exporter"
 
 

@@ -29,8 +29,10 @@ shut_out_by_tcp_wrappers() {
 }
 
 # Prints the rules of TCP wrappers as those of pam_access, for an sshd that knows them; hosts.allow
-# comes first. A line that ends in a backslash goes on in the next.
+# comes first. A line that ends in a backslash goes on in the next. Most machines have no rule, and
+# what sshd is linked with is dear to ask.
 tcp_wrapper_rules() {
+  grep -qs '^[^#]' /etc/hosts.allow /etc/hosts.deny || return 0
   ldd "$(command -v sshd)" 2>/dev/null | grep -q libwrap || return 0
   for verdict in allow deny; do
     sed -e :more -e '/\\$/{N;s/\\\n//;b more' -e '}' "/etc/hosts.$verdict" 2>/dev/null |

@@ -33,14 +33,14 @@
 # Sets: ours (the paths of all files of ours, a line each)
 facts() {
   ours=$(files_of_ours)
-  receipts | fact receipt
-  held_files | fact held
-  status_of_files | fact mode
+  receipts receipt ''
+  held_files
+  status_of_files
   checksums | fact checksum
-  folder_drift | fact folder
+  folder_drift
   units | fact unit
-  users | fact user
-  links | fact link
+  users
+  links
   listeners | fact listener
   closed_ports | fact closed
   commands_of_exporters
@@ -48,28 +48,27 @@ facts() {
   jobs_that_run
 }
 
-later() { receipts owners/ | fact later; }
+later() { receipts later owners/; }
 
 # Lines of receipts, of all their files or of those below a folder. What is gone as it is read was
 # just taken away.
-receipts() { # [FOLDER/]
+receipts() { # KIND FOLDER/, empty for all
   cd "$STORE" 2>/dev/null || return 0
-  find . -mindepth 2 -type f -path "./*/${1-}*" \
-    -exec awk '{ print substr(FILENAME, 3) "\t" $0 }' {} + || :
+  find . -mindepth 2 -type f -path "./*/$2*" -exec awk -v fact="$FACT\t$1" '
+    { print fact "\t" substr(FILENAME, 3) "\t" $0 }' {} + || :
 }
 
 held_files() {
-  cd "$STORE" 2>/dev/null || return 0
-  find . -mindepth 2 -type f | sed 's/^\.\///'
+  find "$STORE" -mindepth 2 -type f -printf "$FACT\theld\t%P\n" 2>/dev/null || :
 }
 
-status_of_files() { for_files_of_ours stat -c '%a %U %n'; }
+status_of_files() { for_files_of_ours stat --printf="$FACT\tmode\t%a %U %n\n"; }
 
 checksums() { for_files_of_ours sha256sum; }
 
 # What is gone by now was just taken away.
 for_files_of_ours() { # COMMAND
-  printf '%s' "$ours" | tr '\n' '\0' | xargs -r0 "$@" 2>/dev/null || :
+  printf '%s' "$ours" | xargs -r -d '\n' "$@" 2>/dev/null || :
 }
 
 # Each folder may be missing.
@@ -105,12 +104,12 @@ units() {
 users() {
   for user in metrics-tunnel metrics-tunnel-ssh; do
     if getent passwd "$user" >/dev/null; then
-      echo "$user $(id -Gn "$user")"
+      echo "$user $(id -Gn "$user")" | fact user
     fi
   done
 }
 
-links() { find /etc/metrics-tunnel -type l 2>/dev/null || :; }
+links() { find /etc/metrics-tunnel -type l -printf "$FACT\tlink\t%p\n" 2>/dev/null || :; }
 
 # --- Exporters.
 

@@ -12,25 +12,41 @@
 #   key-line  PART LINE   lines of that file that hold our line's name or its key; others are not
 #                         ours to tell
 
-# Once a machine: what all key lines of the tunnel user share.
+# Once a machine, for all its key lines, where one was applied: sshd's answer is the dearest of a
+# look at a host.
+# Sets: what know_sshd sets
+ask_sshd() {
+  if [ -n "$(ls -d "$STORE"/authorized-key-* "$STORE"/login-key-* 2>/dev/null || :)" ]; then
+    know_sshd
+  fi
+}
+
+# Once a machine: what all key lines of the tunnel user share. Where none was applied nothing of it
+# is judged but the files.
 shared_by_tunnel_keys() {
   paths
-  for_each_file stat -c '%a %U %n' | fact mode
-  for_each_file awk '{ print FILENAME "\t" $0 }' | fact text
+  for_each_file stat --printf="$FACT\tmode\t%a %U %n\n"
+  for_each_file awk -v fact="$FACT\ttext" '{ print fact "\t" FILENAME "\t" $0 }'
+  if [ -z "$(receipts)" ]; then
+    return 0
+  fi
   tunnel_user_drift | fact said tunnel-user
   # Of settings that sshd cannot read it tells nothing.
-  complaint=$({ (refuse_invalid_settings) || :; } 3>&1)
+  complaint=
+  if [ -z "$general_settings" ]; then
+    complaint=$({ (refuse_invalid_settings) || :; } 3>&1)
+  fi
   if [ -n "$complaint" ]; then
     printf '%s\n' "$complaint" | fact said sshd
   else
-    know_sshd
     dropin_for '' | fact wanted "$DROPIN_FILE"
   fi
 }
 
 # Runs a command on those of these files that are there.
 for_each_file() { # COMMAND
-  find -L "$KEYS_FILE" "$DROPIN_FILE" "$UNREAD_MARK" -maxdepth 0 -type f -exec "$@" {} + 2>/dev/null
+  find -L "$KEYS_FILE" "$DROPIN_FILE" "$UNREAD_MARK" -maxdepth 0 -type f \
+    -exec "$@" {} + 2>/dev/null || :
 }
 
 # Of one key line of the tunnel user.
@@ -38,7 +54,6 @@ tunnel_key() { # OWNER
   begin_reading "$@" || return 0
   paths
   if [ -n "$line_before" ]; then
-    know_sshd
     { what_keeps_tunnel_key_out || :; } | fact_of_part said
   fi
 }
@@ -64,7 +79,6 @@ login_key() { # OWNER
   begin_reading "$@" || return 0
   paths
   if [ -n "$line_before" ]; then
-    know_sshd
     { what_keeps_out "$line_before" || :; } | fact_of_part said
   fi
   if [ -d "$home" ]; then
@@ -91,6 +105,6 @@ begin_reading() { # OWNER
 # Reads lines; prints each as a fact of this part, at once: several parts tell theirs side by side.
 fact_of_part() { # KIND
   while IFS= read -r line; do
-    printf 'metrics-tunnel\tfact\t%s\t%s\t%s\n' "$1" "$PART" "$line"
+    printf '%b\t%s\t%s\t%s\n' "$FACT" "$1" "$PART" "$line"
   done
 }
