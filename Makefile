@@ -17,7 +17,7 @@ help:
 	@echo "make golden     write tests/golden anew: what is sent and what stands on machines, to be read as a difference"
 	@echo "make lint       ruff, mypy, shellcheck and shfmt"
 	@echo "make campaign   measure what is promised, on lab hosts, and write docs/reliability.md; an hour or so"
-	@echo "make bench      time the stack beside a bare program, on lab hosts"
+	@echo "make bench      time the stack beside a bare program, on lab hosts; HOSTS='1 20 100' says how many"
 
 # Each command first installs what it needs, or says at once what that is.
 needs-%:
@@ -62,7 +62,7 @@ demo-down: needs-demo-down .venv/.done
 	$(PY) -m lab.demo down
 
 bench: needs-bench .venv/.done
-	$(PY) -m lab.bench
+	$(PY) -m lab.bench $(if $(BEFORE),--before $(BEFORE)) $(HOSTS)
 
 campaign: needs-campaign .venv/.done
 	$(PY) -m lab.campaign

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tarfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,3 +157,12 @@ def lay_program(folder: Path) -> None:
     for name in ("components", "stacks"):
         ignored = shutil.ignore_patterns("__pycache__", "Pulumi.*.yaml")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored, dirs_exist_ok=True)
+
+
+def lay_released(folder: Path, program: Path) -> None:
+    """Lay the program of an earlier release in the place of this one, from a tar file as in tests/lab/released."""
+    shutil.rmtree(folder / "components")
+    with tarfile.open(program) as packed:
+        # As an argument, the Python of Debian 12 does not know it.
+        packed.extraction_filter = staticmethod(getattr(tarfile, "data_filter", lambda member, _path: member))
+        packed.extractall(folder)  # noqa: S202 - an archive of our own

@@ -4,8 +4,6 @@
 """
 
 import re
-import shutil
-import tarfile
 import time
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from lab import layouts, picture
 from lab.campaign import scrapes
 from lab.hosts import Lab
 from lab.picture import Picture
-from lab.project import Plan, Project, lay_program, settings
+from lab.project import Plan, Project, lay_program, lay_released, settings
 
 RELEASED = sorted((Path(__file__).parent / "released").glob("*.tar.xz"))
 HOSTS = ("web1", "web2")
@@ -36,11 +34,7 @@ class Upgrade:
         server = lab.hosts["mon1"]
         self.restarted = RESTARTED.get(program.name.removesuffix(".tar.xz"), {name: [] for name in lab.hosts})
         project = Project(lab.folder / f"{program.stem}-{detect_drift}")
-        shutil.rmtree(project.folder / "components")
-        with tarfile.open(program) as packed:
-            # As an argument, the Python of Debian 12 does not know it.
-            packed.extraction_filter = staticmethod(getattr(tarfile, "data_filter", lambda member, _path: member))
-            packed.extractall(project.folder)  # noqa: S202 - an archive of our own
+        lay_released(project.folder, program)
         hosts = [lab.hosts[name] for name in HOSTS]
         project.settings(settings(lab, [server], hosts, scrape={"interval": "1s"}, detectDrift=detect_drift))
         clean = {name: picture.take(host) for name, host in lab.hosts.items()}
