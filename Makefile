@@ -52,7 +52,7 @@ golden: needs-quick .venv/.done
 
 # Three modules side by side, each with a lab of its own, for most of their time is waiting; those that measure times are alone.
 test: needs-test quick
-	$(PY) -m pytest -n 3 --dist loadfile -m 'not alone' tests/lab
+	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not alone' tests/lab
 	$(PY) -m pytest -m alone tests/lab
 
 demo: needs-demo .venv/.done

@@ -7,8 +7,8 @@ import pytest
 from lab import layouts, picture
 from lab.hosts import Host, Lab, wait
 from lab.picture import Picture
-from lab.project import DRIFT, Project, settings
-from tests.lab.drifts import DRIFTS, PROMETHEUS, Drift
+from lab.project import DRIFT, Plan, Project, settings
+from tests.lab.drifts import OF_ALL, PROMETHEUS, ROUNDS, Drift
 
 
 @pytest.fixture(scope="module")
@@ -29,22 +29,24 @@ def hosts(lab: Lab, project: Project, before: dict[str, Picture]) -> dict[str, H
     return lab.hosts
 
 
-def rounds() -> list[list[Drift]]:
-    """Return the drifts with one of each part at most in a round: those are made, told and healed together."""
-    found: list[list[Drift]] = []
-    for drift in DRIFTS:
-        taken = [{one.resource for one in some} for some in found]
-        free = (some for some, parts in zip(found, taken, strict=True) if drift.resource not in parts)
-        some = None if drift.of_all else next((some for some in free if not some[0].of_all), None)
-        if some is None:
-            found.append(some := [])
-        some.append(drift)
-    return found
+def _names(some: list[Drift]) -> str:
+    return ",".join(drift.name for drift in some)
 
 
-@pytest.mark.parametrize("some", rounds(), ids=lambda some: ",".join(drift.name for drift in some))
+@pytest.mark.parametrize("some", ROUNDS, ids=_names)
 def test_drift(some: list[Drift], hosts: dict[str, Host], project: Project) -> None:
-    other = {} if some[0].of_all else picture.times(hosts["db1"])
+    other = picture.times(hosts["db1"])
+    plan = _told_and_healed(some, hosts, project)
+    assert plan.steps.keys() == {drift.resource for drift in some}
+    assert picture.times(hosts["db1"]) == other
+
+
+@pytest.mark.parametrize("some", OF_ALL, ids=_names)
+def test_drift_of_a_keypair(some: list[Drift], hosts: dict[str, Host], project: Project) -> None:
+    _told_and_healed(some, hosts, project)
+
+
+def _told_and_healed(some: list[Drift], hosts: dict[str, Host], project: Project) -> Plan:
     for drift in some:
         hosts[drift.machine].run(drift.command)
     plan = project.plan()
@@ -53,12 +55,11 @@ def test_drift(some: list[Drift], hosts: dict[str, Host], project: Project) -> N
         assert any(re.match(f"{drift.machine} .*{drift.finding}", text) for text in plan.warnings), plan.warnings
         assert plan.steps[drift.resource] == "update"
     assert not [text for text in plan.warnings if "would refuse" in text]
-    assert some[0].of_all or plan.steps.keys() == {drift.resource for drift in some}
     healed = project.up()
     assert not re.search("replac|creat|delet", healed.output.partition("Resources:")[2]), healed.output
     assert project.plan().code == 0
-    assert not other or picture.times(hosts["db1"]) == other
     wait("web1 to be scraped", lambda: hosts["mon1"].scraped("web1") == "1")
+    return plan
 
 
 def test_an_earlier_dropin_that_overrides_ours_is_shown_and_refused_with_its_name(
@@ -112,11 +113,10 @@ QUIET = {
 }
 
 
-@pytest.mark.parametrize("name", QUIET)
-def test_what_is_no_drift_stays_quiet(name: str, hosts: dict[str, Host], project: Project) -> None:
-    machine, command = QUIET[name]
+def test_what_is_no_drift_stays_quiet(hosts: dict[str, Host], project: Project) -> None:
     assert project.plan().code == 0
-    hosts[machine].run(command)
+    for machine, command in QUIET.values():
+        hosts[machine].run(command)
     plan = project.plan()
     assert plan.code == 0, plan
 

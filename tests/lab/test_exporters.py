@@ -4,6 +4,9 @@ Without the engine: what is sent to a machine is run there as it stands, over a 
 """
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import Queue
 from typing import Any, Self
 
 import pytest
@@ -17,6 +20,8 @@ from tests.scripts.sandbox import Part, parts, rehearsed
 
 _NAME = "web1-exporter-node"
 _RELEASES = {"web11": "bullseye", "web12": "bookworm", "web13": "trixie"}
+# What waits for an answer that does not come does so side by side.
+_MORE = ("web12b", "web12c", "web12d")
 _NODE = "/usr/bin/prometheus-node-exporter"
 _FEW = "--collector.disable-defaults --collector.uname"
 _LIMITS = "[Unit]\nStartLimitIntervalSec=500\nStartLimitBurst=5\n"
@@ -64,7 +69,8 @@ BROKEN: dict[str, tuple[str, str]] = {
 
 @pytest.fixture(scope="module")
 def hosts(lab: Lab) -> dict[str, Host]:
-    made = {name: lab.add(name, layouts.none, release=release) for name, release in _RELEASES.items()}
+    releases = _RELEASES | dict.fromkeys(_MORE, "bookworm")
+    made = {name: lab.add(name, layouts.none, release=release) for name, release in releases.items()}
     lab.boot()
     return made
 
@@ -204,16 +210,44 @@ def test_two_programs_on_the_port_are_refused_by_name(hosts: dict[str, Host]) ->
         assert says in said
 
 
+@dataclass(frozen=True)
+class Given:
+    """What was said of an exporter that breaks, where it listened before and afterwards, and what it answers."""
+
+    said: str
+    before: list[str]
+    after: list[str]
+    answer: str
+
+
+@pytest.fixture(scope="module")
+def given_back(hosts: dict[str, Host]) -> dict[str, Given]:
+    """Break exporters on several hosts at once."""
+    exporter_part = part()
+    free: Queue[Host] = Queue()
+    for name in ("web12", *_MORE):
+        free.put(hosts[name])
+
+    def breaks(name: str) -> Given:
+        host = free.get()
+        program = _BROKEN.format(node=_NODE, few=_FEW, broken=BROKEN[name][0])
+        try:
+            with Unit(host, unit("/usr/local/bin/case", "Restart=always\nRestartSec=1\n"), case=program) as one:
+                before = one.places
+                return Given(one.apply(exporter_part), before, one.places, host.get(9100))
+        finally:
+            free.put(host)
+
+    with ThreadPoolExecutor(free.qsize()) as pool:
+        return dict(zip(BROKEN, pool.map(breaks, BROKEN), strict=True))
+
+
 @pytest.mark.parametrize("name", BROKEN)
-def test_an_exporter_that_breaks_is_given_back_and_the_text_says_why(name: str, hosts: dict[str, Host]) -> None:
-    broken, says = BROKEN[name]
-    program = _BROKEN.format(node=_NODE, few=_FEW, broken=broken)
-    with Unit(hosts["web12"], unit("/usr/local/bin/case", "Restart=always\nRestartSec=1\n"), case=program) as one:
-        before = one.places
-        said = one.apply(part())
-        assert re.search(f"{says}.*; its old state is restored", said), said
-        assert one.places == before
-        assert "node_uname_info{" in one.host.get(9100)
+def test_an_exporter_that_breaks_is_given_back_and_the_text_says_why(name: str, given_back: dict[str, Given]) -> None:
+    seen = given_back[name]
+    assert re.search(f"{BROKEN[name][1]}.*; its old state is restored", seen.said), seen.said
+    assert seen.after == seen.before
+    assert "node_uname_info{" in seen.answer
 
 
 def test_metrics_of_another_program_prove_nothing_and_what_does_not_come_back_is_told(hosts: dict[str, Host]) -> None:
@@ -225,23 +259,50 @@ def test_metrics_of_another_program_prove_nothing_and_what_does_not_come_back_is
     assert "its old files are back, but case.service does not answer on *:9100 as it did; see: journalctl" in said
 
 
-@pytest.mark.parametrize("name", _RELEASES)
-def test_a_limit_of_starts_does_not_leave_an_exporter_dead(name: str, hosts: dict[str, Host]) -> None:
-    host = hosts[name]
+@dataclass(frozen=True)
+class Limited:
+    """Units with a limit of starts: what each apply said, and where they listened before and after each."""
+
+    broken: list[str]
+    sound: list[str]
+    places: list[list[str]]
+
+
+@pytest.fixture(scope="module")
+def limited(hosts: dict[str, Host]) -> dict[str, Limited]:
+    """Start them again and again on every release at once."""
+    exporter_part = part()
+    with ThreadPoolExecutor(len(_RELEASES)) as pool:
+        return dict(zip(_RELEASES, pool.map(lambda name: _limited(hosts[name], exporter_part), _RELEASES), strict=True))
+
+
+def _limited(host: Host, exporter_part: Part) -> Limited:
+    seen = Limited([], [], [])
     dies = _BROKEN.format(node=_NODE, few=_FEW, broken="exit 1")
     with Unit(host, unit("/usr/local/bin/case", "Restart=on-failure\nRestartSec=1\n", _LIMITS), case=dies) as one:
-        before = one.places
+        seen.places.append(one.places)
         for _ in range(2):
-            assert "its old state is restored" in one.apply(part())
-            assert one.places == before
+            seen.broken.append(one.apply(exporter_part))
+            seen.places.append(one.places)
     with Unit(host, unit(f"{_NODE} {_FEW}", "Restart=on-failure\n", _LIMITS)) as one:
-        before = one.places
+        seen.places.append(one.places)
         for round_ in range(3):
-            assert one.apply(part(), f"{round_}{round_}{round_}{round_}0000") == ""
+            seen.sound.append(one.apply(exporter_part, f"{round_}{round_}{round_}{round_}0000"))
             (host.tree / "etc/systemd/system/case.service.d/zz-metrics-tunnel.conf").unlink()
-        assert one.apply(part(), "99990000") == ""
-        assert one.remove(part()) == ""
-        assert one.places == before
+        seen.sound.append(one.apply(exporter_part, "99990000"))
+        seen.sound.append(one.remove(exporter_part))
+        seen.places.append(one.places)
+    return seen
+
+
+@pytest.mark.parametrize("name", _RELEASES)
+def test_a_limit_of_starts_does_not_leave_an_exporter_dead(name: str, limited: dict[str, Limited]) -> None:
+    seen = limited[name]
+    assert len(seen.broken) == 2
+    for said in seen.broken:
+        assert "its old state is restored" in said
+    assert seen.sound == [""] * 5
+    assert seen.places == [["*:9100"]] * 5
 
 
 def test_what_is_bound_by_hand_is_looked_at_and_not_touched(hosts: dict[str, Host]) -> None:
