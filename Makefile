@@ -7,13 +7,13 @@ COVERED := --cov --cov-append --cov-report=
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .NOTPARALLEL:
-.PHONY: help lint test quick pack golden demo demo-down bench campaign
+.PHONY: help lint test quick sent golden demo demo-down bench campaign
 help:
 	@echo "make demo       boot three Debian hosts here, run pulumi up on them, and show what it does"
 	@echo "make demo-down  run pulumi destroy, compare the hosts with before, and remove them"
 	@echo "make test       set up .venv and run every test, those on lab hosts included (root, Linux)"
 	@echo "make quick      the tests that need no lab, with coverage"
-	@echo "make pack       write components/scripts/packed anew: what is sent to machines, from the scripts beside it"
+	@echo "make sent       write components/scripts/sent anew: what is sent to machines, from the scripts beside it"
 	@echo "make golden     write tests/golden anew: what is sent and what stands on machines, to be read as a difference"
 	@echo "make lint       ruff, mypy, shellcheck and shfmt"
 	@echo "make campaign   measure what is promised, on lab hosts, and write docs/reliability.md; an hour or so"
@@ -44,8 +44,8 @@ quick: needs-quick .venv/.done
 	$(PY) -m pytest -n auto tests/scripts $(COVERED)
 	$(PY) -m coverage report --skip-covered --show-missing --fail-under=95
 
-pack: needs-lint .venv/.done
-	$(PY) -m lab.pack
+sent: needs-lint .venv/.done
+	$(PY) -m lab.sent
 
 golden: needs-quick .venv/.done
 	WRITE_GOLDEN=1 $(PY) -m pytest tests/scripts/test_golden.py

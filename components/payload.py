@@ -1,7 +1,7 @@
 """What is sent to a machine: a first line to know it by, quoted values, a part's script and its libraries, a last line.
 
-The scripts are static files of functions. Pulumi's state holds each payload twice, so what is the same for every stack
-is packed, by `make pack`, and lies in scripts/packed. Values, which are not, stay as they can be read.
+The scripts are static files of functions. What is sent of them lies in scripts/sent, where `make sent` has put it:
+each behind its libraries, without comments and indents, which Pulumi's state would hold twice.
 """
 
 import re
@@ -22,6 +22,8 @@ _KEY_LINES = {"authorized-key", "login-key"}
 _SIDE_BY_SIDE = 4
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _FIRST_LINE = "# metrics-tunnel"
+CODE_BEGINS = "#!/bin/sh\n"
+"""Stands between the values of a payload and what is the same for all of them."""
 LAST_LINE = '{ main "$@" </dev/null; exit; }\n'
 _BEGIN = "PART=x\nbegin\n"
 """Sets what a library needs, where it is called for no part."""
@@ -81,8 +83,12 @@ def payload(script: str, values: Mapping[str, str]) -> str:
 
     The call stands last, in braces: of an upload that was cut short nothing runs.
     """
-    packed = _SCRIPTS.joinpath("packed", f"{script}.sh").read_text()
-    return f"{_FIRST_LINE}\n{assignments(values)}{packed}{LAST_LINE}"
+    return f"{_FIRST_LINE}\n{assignments(values)}{_sent(script)}{LAST_LINE}"
+
+
+@cache
+def _sent(script: str) -> str:
+    return _SCRIPTS.joinpath("sent", f"{script}.sh").read_text()
 
 
 def was_applied(said: str) -> bool:
@@ -95,7 +101,8 @@ def was_applied(said: str) -> bool:
 
 def sends_other(values: Mapping[str, str], sent: str) -> bool:
     """Return whether some of the values, all of one part, stand otherwise in what `payload` gave for it."""
-    return any(f"\n{assignments({name: value})}" not in sent for name, value in values.items())
+    head, _, _ = sent.partition(CODE_BEGINS)
+    return any(f"\n{assignments({name: value})}" not in head for name, value in values.items())
 
 
 Asked = tuple[str, str, Mapping[str, str], str]

@@ -1,7 +1,7 @@
 """All that will run as root, as files to read before `pulumi up`: METRICS_TUNNEL_SHOW names their folder.
 
-A plan shows what is sent packed, and hides it where a sudo password goes before it. These files hold for each part its
-commands, its values and its whole script; instead of a secret, and of what only `up` makes, they say so.
+A plan shows what is sent without comments, and hides it where a sudo password goes before it. These files hold for each
+part its commands, its values and its whole script; instead of a secret, and of what only `up` makes, they say so.
 """
 
 import os
@@ -56,7 +56,7 @@ def whole(name: str, machine: str, owner: str, script: str, values: Mapping[str,
         f"# {name}: what runs as root on {machine}.\n"
         f"# Applied by:    {run('apply', owner, 'GENERATION')}\n"
         f"# Taken away by: {run('remove', owner)}\n"
-        "# GENERATION is a new word with each repair. What follows the values is sent without comments and indents,\n"
-        f"# and packed: components/scripts/{script}.sh, behind the libraries that it names; main is in lib/core.sh.\n\n"
+        "# GENERATION is a new word with each repair. What follows the values is sent without comments and indents:\n"
+        f"# components/scripts/{script}.sh, behind the libraries that it names; main is in lib/core.sh.\n\n"
         f"{assignments(values)}\n{code(script)}\n{LAST_LINE}"
     )

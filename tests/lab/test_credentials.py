@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from components.payload import LAST_LINE, code
-from lab import base, layouts, pack, picture
+from lab import base, layouts, picture
 from lab.hosts import Lab
 from lab.picture import Picture
 from lab.project import ROOT, Project, settings
-from tests.scripts.sandbox import script_of, unpacked
+from lab.sent import bare
+from lab.sent import sent as what_is_sent
+from tests.scripts.sandbox import code_in, script_of, values_in
 
 # Runs on the lab's server what Pulumi runs on its own machine.
 LOCAL = """#!/bin/sh
@@ -49,8 +51,8 @@ def plain(lab: Lab, **ssh: str) -> dict[str, Any]:
 
 def sent(project: Project) -> str:
     """Return what web1's exporter is sent, as the decision says to read it."""
-    text = (ROOT / "docs/decisions/2-packed-scripts.md").read_text()
-    found = re.search(r"^ {4}pulumi stack export .*gunzip$", text, re.MULTILINE | re.DOTALL)
+    text = (ROOT / "docs/decisions/2-what-is-sent.md").read_text()
+    found = re.search(r"^ {4}pulumi stack export .*\$p'$", text, re.MULTILINE | re.DOTALL)
     assert found
     command = ["sh", "-c", found[0]]
     done = subprocess.run(
@@ -67,7 +69,7 @@ def life(lab: Lab, project: Project, before: dict[str, Picture], more: dict[str,
         project.up()
         assert lab.hosts["mon1"].scraped("web1") == "1"
         assert project.plan().code == 0
-        assert sent(project) == pack.sent("exporter")
+        assert sent(project) == what_is_sent("exporter") + LAST_LINE
         project.destroy()
     finally:
         for name in more or {}:
@@ -122,12 +124,11 @@ def test_a_sudo_password_goes_where_sudo_asks_for_it_and_all_else_can_be_read_be
         hidden = {name for name, stdin in parts.items() if not isinstance(stdin, str)}
         assert hidden == {"web1-authorized-key-mon1", "web1-exporter-node"}
         for name in parts.keys() - hidden:
-            assigned = parts[name].removeprefix("# metrics-tunnel\n").partition("code=$(")[0]
-            assert assigned in texts[name]
+            assert values_in(parts[name]) in texts[name]
             _, _, whole = texts[name].split("\n\n", 2)
             script = script_of(name)
-            assert pack.bare(whole.removesuffix(LAST_LINE)) == pack.bare(code(script))
-            assert unpacked(parts[name]) == pack.sent(script)
+            assert bare(whole.removesuffix(LAST_LINE)) == bare(code(script))
+            assert code_in(parts[name]) == what_is_sent(script)
         project.destroy()
     finally:
         project.environment.pop("METRICS_TUNNEL_SHOW", None)

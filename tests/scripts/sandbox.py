@@ -7,7 +7,6 @@ under test can touch the machine that runs the tests. `kill` is a fake as well.
 import asyncio
 import base64
 import getpass
-import gzip
 import hashlib
 import os
 import re
@@ -27,9 +26,8 @@ import pytest
 
 from components.drift import Finding
 from components.look import look
-from components.payload import started
-from lab.pack import packed
-from lab.pack import parts as scripts
+from components.payload import CODE_BEGINS, LAST_LINE, started
+from lab.sent import parts as scripts
 from tests.mocked import Deployment, Resource, deploy, fleet
 
 if TYPE_CHECKING:
@@ -42,14 +40,13 @@ FAKES = Path(__file__).parent / "fakes"
 # Real tools that change nothing beyond the files they are given.
 _REAL = re.findall(
     r"\S+",
-    """awk base64 basename bash cat chmod cmp cp cut date dirname env expr false find flock grep gzip head kill ln ls
+    """awk base64 basename bash cat chmod cmp cp cut date dirname env expr false find flock grep head kill ln ls
     mkdir mktemp mv od paste printf pwd readlink rm rmdir sed seq sh sha256sum sort ssh ssh-keygen tail tee test timeout
     touch tr true uname uniq wc xargs yes""",
 )
 _TOP = "bin|boot|dev|etc|home|lib|lib32|lib64|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var"
 _ABSOLUTE = re.compile(rf"(?<![\w.*}}\]])/(?!dev/(?:null|stdin|tcp|fd)\b)(?={_TOP})(?=(?:{_TOP})(?!\w))")
 _LEFT = re.compile(rf"/(?!dev/(?:null|stdin|tcp|fd)\b)(?:{'|'.join({*_TOP.split('|'), *os.listdir('/')})})(?!\w)")  # noqa: PTH208 - names
-_PACKED = re.compile(r'^code=\$\(base64 .*\n((?:\S+\n)+)PACKED\n\) && eval "\$code".*\n', re.MULTILINE)
 # On a busy machine a script that waits in vain takes its time: nothing sleeps in there, but each try is some processes.
 _SECONDS, _TIMED_OUT = 120, 124
 _PREFIX = 'kill() { "$ROOT/usr/bin/kill" "$@"; }\n'
@@ -260,14 +257,10 @@ class Sandbox:
         self.write(f"fake/pid/{unit}", f"{pid}\n")
 
     def inside(self, text: str) -> str:
-        """Return a script with every absolute path below this folder; what was packed is packed again."""
-        found = _PACKED.search(text)
-        pieces = [text[: found.start()], unpacked(text), text[found.end() :]] if found else [text]
-        pieces = [re.sub(r"flock -w \d+", "flock -w 0.2", _ABSOLUTE.sub(f"{self.root}/", one)) for one in pieces]
-        refuse_outside("\n".join(pieces), self.root)
-        if found:
-            pieces[1] = packed(pieces[1])
-        return "".join(pieces)
+        """Return a script with every absolute path below this folder."""
+        text = re.sub(r"flock -w \d+", "flock -w 0.2", _ABSOLUTE.sub(f"{self.root}/", text))
+        refuse_outside(text, self.root)
+        return text
 
     def run(self, text: str, *args: str, limit: int | None = None, ready: bool = False, alone: bool = False) -> Done:
         """Run a payload as its machine would. A file cannot grow over `limit` bytes, as on a full disk.
@@ -358,11 +351,16 @@ class Sandbox:
         return {path: what for path, what in self.state().items() if what[0][0] != "d"}
 
 
-def unpacked(payload: str) -> str:
-    """Return the text of a payload's packed functions."""
-    found = _PACKED.search(payload)
-    assert found
-    return gzip.decompress(base64.b64decode(found[1])).decode()
+def values_in(payload: str) -> str:
+    """Return the lines of a payload that give its values."""
+    return payload.removeprefix("# metrics-tunnel\n").partition(CODE_BEGINS)[0]
+
+
+def code_in(payload: str) -> str:
+    """Return what of a payload is the same whatever its values are, but for its last line."""
+    _, begins, code = payload.partition(CODE_BEGINS)
+    assert begins
+    return f"{begins}{code.removesuffix(LAST_LINE)}"
 
 
 def as_sent(text: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from components.drift import Finding
 from components.facts import read
-from components.payload import source, was_applied
+from components.payload import LAST_LINE, source, was_applied
 from tests.scripts.sandbox import Sandbox, deployed, in_each_shell, parts, script_of
 
 NAMES = list(parts())
@@ -236,9 +236,9 @@ def test_a_payload_cut_anywhere_changes_nothing(name: str, machine: Sandbox) -> 
     before = machine.state(times=True)
     called = machine.calls()
     text = machine.inside(parts()[name].stdin)
-    # Where the cut is among the values and packed functions is of little matter; at the call each byte is.
-    packed_to = text.index("\nPACKED\n")
-    for end in (*range(1, packed_to, 400), *range(packed_to, len(text) - 1)):
+    # Where the cut is among the values and functions is of little matter; at the call each byte is.
+    call = len(text) - len(LAST_LINE)
+    for end in (*range(1, call, 800), *range(call, len(text) - 1)):
         assert machine.run(text[:end], "apply", f"{STACK}.x.0", "0a1b2c3d", ready=True).code
     assert machine.state(times=True) == before
     assert machine.calls() == called

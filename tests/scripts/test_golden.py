@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from components.payload import CODE_BEGINS
 from tests.mocked import Deployment, deploy, exporter, fleet
 from tests.scripts.sandbox import Sandbox, parts
 
@@ -48,7 +49,7 @@ def sent(name: str) -> str:
     """Return the commands and the values of a part; its code stands in components/scripts."""
     inputs = deployment().resources[name].inputs
     generation = deployment().generation(name)
-    values = inputs["stdin"].partition("code=$(")[0]
+    values = inputs["stdin"].partition(CODE_BEGINS)[0]
     commands = (f"{verb}: {inputs[verb]}\n".replace(generation, "GENERATION") for verb in ("create", "delete"))
     return f"{''.join(commands)}\n{values}"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.sandbox import Sandbox, in_each_shell, parts, refuse_outside, unpacked
+from tests.scripts.sandbox import Sandbox, in_each_shell, parts, refuse_outside
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "x=/var/lib", "$X/usr/bin/id", "}/home", "/dev/sda", "(/run"])
@@ -31,4 +31,4 @@ def test_no_process_of_this_machine_is_signalled(machine: Sandbox) -> None:
 
 @pytest.mark.parametrize("name", parts())
 def test_every_payload_fits_into_the_sandbox(name: str, machine: Sandbox) -> None:
-    assert str(machine.root) in unpacked(machine.inside(parts()[name].stdin))
+    assert str(machine.root) in machine.inside(parts()[name].stdin)

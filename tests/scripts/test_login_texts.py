@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from lab.pack import SCRIPTS
+from lab.sent import SCRIPTS
 from tests.scripts.sandbox import AWKS
 
 NAME = "metrics-tunnel-test-mon1-1"

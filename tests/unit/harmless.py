@@ -15,7 +15,7 @@ import asyncssh
 import yaml
 
 from components import rules
-from components.payload import assignments, code
+from components.payload import CODE_BEGINS, assignments, code
 from tests.mocked import Deployment, Resource, public_key
 
 SHELLS = ("dash", "bash --posix", "busybox sh")
@@ -69,7 +69,7 @@ def _read_back(shell: str, payloads: Mapping[str, str]) -> dict[str, dict[str, s
     script, names = "", {}
     for resource, payload in payloads.items():
         assert payload.endswith(_LAST)
-        assigned = payload[: payload.rindex("\ncode=$(base64 -d <<PACKED") + 1]
+        assigned = payload.partition(CODE_BEGINS)[0]
         names[resource] = _NAMED.findall(assigned)
         script += f"(\n{assigned}" + "".join(f"printf '%s\\0' \"${name}\"\n" for name in names[resource]) + ")\n"
     words = iter(_printed(shell, script).split("\0"))

@@ -18,9 +18,8 @@ from components.payload import (
     was_applied,
 )
 from components.ssh_tunnel import values_of_others
-from lab.pack import SCRIPTS as FOLDER
-from lab.pack import bare, bare_awk, packed, parts, sent
-from tests.scripts.sandbox import unpacked
+from lab.sent import SCRIPTS as FOLDER
+from lab.sent import bare, bare_awk, parts, sent
 
 SCRIPTS = parts()
 _LIBRARIES = [f"lib/{file.name.removesuffix('.sh')}" for file in (FOLDER / "lib").iterdir() if file.stem != "look"]
@@ -53,28 +52,16 @@ def test_a_payload_is_well_formed_in_every_shell_and_ends_with_its_call(script: 
         ).returncode
 
 
-@pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
-def test_packed_text_arrives_byte_for_byte_or_runs_nothing(shell: str) -> None:
-    text = "".join(f"says_{name.replace('-', '_')}() {{\n{code(name)}\n}}\n" for name in SCRIPTS) + "echo done"
-    sent = packed(text) + 'printf %s "$code"\n'
-    done = subprocess.run([*shell.split(), "-s"], input=sent, text=True, capture_output=True, check=True)
-    assert done.stdout == "done\n" + text
-    words = sent.index("\nPACKED\n")
-    for broken in (sent[: words - 40] + sent[words:], sent[: words - 40] + "A" * 40 + sent[words:]):
-        done = subprocess.run([*shell.split(), "-s"], input=broken, text=True, capture_output=True, check=False)
-        assert (done.returncode != 0, done.stdout) == (True, "")
-
-
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_what_is_packed_is_the_script_behind_the_libraries_that_it_names(script: str) -> None:
-    """Where this fails `make pack` writes it anew: it is the same for everyone with one release."""
-    assert unpacked((FOLDER / f"packed/{script}.sh").read_text()) == sent(script)
+def test_what_is_sent_is_the_script_behind_the_libraries_that_it_names(script: str) -> None:
+    """Where this fails `make sent` writes it anew: it is the same for everyone with one release."""
+    assert (FOLDER / f"sent/{script}.sh").read_text() == sent(script)
     for name in libraries(script):
         if name.endswith(".awk"):
             assert (FOLDER / name).read_text().partition("\n")[0] not in sent(script)
 
 
-def test_of_what_is_packed_nothing_but_comments_and_indents_is_gone() -> None:
+def test_of_what_is_sent_nothing_but_comments_and_indents_is_gone() -> None:
     text = """\
 # A comment.
 says() { # WORDS
@@ -124,7 +111,7 @@ def test_a_script_names_each_library_that_it_uses_and_none_beyond_that(script: s
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_payload_cut_anywhere_before_its_last_line_runs_nothing(script: str) -> None:
     text = payload(script, {"PART": "x"})
-    for end in (text.rindex("main ") + 2, text.index("\nPACKED\n") - 9):
+    for end in (text.rindex("main ") + 2, text.rindex("}") - 40, len(text) // 2):
         done = subprocess.run(
             ["dash", "-s", "--", "apply"], input=text[:end], text=True, capture_output=True, check=False
         )

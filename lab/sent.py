@@ -1,10 +1,8 @@
-"""Packs what is sent to machines: each part's script behind its libraries, without comments and indents (`make pack`).
+"""Makes what is sent to machines: each part's script behind its libraries, without comments and indents (`make sent`).
 
-What is packed lies in the repository, so that everyone with one release sends the same bytes and needs no tool for it.
+It lies in the repository, so that everyone with one release sends the same bytes and needs no tool for it.
 """
 
-import base64
-import gzip
 import re
 import shlex
 import subprocess
@@ -14,7 +12,6 @@ from pathlib import Path
 from components.payload import code, libraries
 
 SCRIPTS = Path(__file__).parents[1] / "components/scripts"
-_WIDTH = 76
 # A line behind one that goes on is a part of that.
 _AWK_COMMENT = re.compile(r"(?<!\\\n)^[ \t]*#.*\n", re.MULTILINE)
 
@@ -46,19 +43,12 @@ def sent(script: str) -> str:
     return bare(text)
 
 
-def packed(text: str) -> str:
-    """Return shell text that does what `text` does, and nothing where it did not arrive whole."""
-    words = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
-    lines = "\n".join(words[start : start + _WIDTH] for start in range(0, len(words), _WIDTH))
-    return f'code=$(base64 -d <<PACKED | gzip -dc\n{lines}\nPACKED\n) && eval "$code" || exit\n'
-
-
 def main() -> None:
-    """Write scripts/packed anew."""
-    folder = SCRIPTS / "packed"
+    """Write scripts/sent anew."""
+    folder = SCRIPTS / "sent"
     folder.mkdir(exist_ok=True)
     for part in parts():
-        (folder / f"{part}.sh").write_text(packed(sent(part)))
+        (folder / f"{part}.sh").write_text(sent(part))
 
 
 if __name__ == "__main__":
