@@ -161,6 +161,7 @@ def test_an_openssh_key_that_is_encrypted_is_opened_or_python_says_what_it_lacks
 @pytest.mark.parametrize(
     "key",
     ["planted", PUBLIC, "-----BEGIN OPENSSH PRIVATE KEY-----\nplanted\n-----END OPENSSH PRIVATE KEY-----", "\ud800"],
+    ids=["no-key", "public", "cut-short", "no-text"],
 )
 @pytest.mark.parametrize("name", ["sshPrivateKey", "tunnelPrivateKey"])
 def test_a_text_that_is_no_private_key_is_refused_unseen(stack: Any, name: str, key: str) -> None:

@@ -449,7 +449,7 @@ def test_the_example_is_accepted_once_its_keys_are_written() -> None:
     ("given", "says"),
     [
         ("SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU", "is a fingerprint; the key is needed"),
-        (f"web1 {KEY}", "begins with the host's name, as in known_hosts; leave that out"),
+        pytest.param(f"web1 {KEY}", "begins with the host's name, as in known_hosts; leave that out", id="with-host"),
     ],
 )
 def test_what_was_copied_instead_of_a_host_key_is_named(given: str, says: str) -> None:
