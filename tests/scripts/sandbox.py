@@ -49,7 +49,22 @@ _ABSOLUTE = re.compile(rf"(?<![\w.*}}\]])/(?!dev/(?:null|stdin|tcp|fd)\b)(?={_TO
 _LEFT = re.compile(rf"/(?!dev/(?:null|stdin|tcp|fd)\b)(?:{'|'.join({*_TOP.split('|'), *os.listdir('/')})})(?!\w)")  # noqa: PTH208 - names
 # On a busy machine a script that waits in vain takes its time: nothing sleeps in there, but each try is some processes.
 _SECONDS, _TIMED_OUT = 120, 124
-_PREFIX = 'kill() { "$ROOT/usr/bin/kill" "$@"; }\n'
+# What is asked for most often is answered in the script's own shell: a fake of its own would be one more process each
+# time. `stat` is one where what it prints is not the truth, and what `sync` is asked to flush is noted as it is named.
+_PREFIX = """\
+kill() { "$ROOT/usr/bin/kill" "$@"; }
+sync() {
+  { echo "sync $*" >>"$ROOT/fake/calls"; } 2>/dev/null || :
+  [ -e "$1" ]
+}
+stat() {
+  case "$ME $*" in
+  "root "*"$ROOT/home/"*) command stat "$@" ;;
+  "root "*) "$REAL/stat" "$@" ;;
+  *) command stat "$@" ;;
+  esac
+}
+"""
 PROMETHEUS = b"""\
 # Mine.
 global:
