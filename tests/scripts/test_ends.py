@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,19 @@ from tests.scripts.sandbox import Done, Sandbox, parts, tools
 LOGIN = parts(hosts={"web1": {"login": "ann"}})["web1-authorized-key-mon1"]
 PARTS = {**parts(), "login": LOGIN}
 CHANGING = ["rm", "mv", "cp", "mkdir", "rmdir", "touch", "chmod", "cat", "restorecon", "ssh-keygen", "useradd"]
-STRIDES = {"KILL": 1, "TERM": 2}
-# Runs what it stands for, or ends the script's group at its turn. What only reads, or is a fake's own, is no step.
+# Counts the step, keeps the machine as it stands or ends the script's group where it is the turn of that, and runs what
+# it stands for. What only reads, or is a fake's own, is no step.
 COUNTER = """#!/bin/sh
 case "${{0##*/}} $*" in
 cat\\ ?* | *"$ROOT/fake/"*) ;;
-*) if [ -e "$ROOT/fake/step" ]; then
-  read -r step signal <"$ROOT/fake/step"
-  echo >>"$ROOT/fake/steps"
-  [ "$(wc -l <"$ROOT/fake/steps")" != "$step" ] || "$REAL/kill" -$signal -- -$(/bin/cat "$ROOT/fake/group")
+*) if [ -e "$ROOT.turn" ]; then
+  read -r turn <"$ROOT.turn"
+  echo >>"$ROOT.steps"
+  step=$(wc -l <"$ROOT.steps")
+  case $turn in
+  each) "$REAL/cp" -aT "$ROOT" "$ROOT.$step" ;;
+  "$step") "$REAL/kill" -TERM -- -$(/bin/cat "$ROOT.group") ;;
+  esac
 fi ;;
 esac
 exec {real} "$@"
@@ -51,7 +56,7 @@ class Ended:
             machine.edit("etc/passwd", "/home/ann", f"{machine.root}/home/ann")
         if name == "web1-scrape-config":
             assert machine.apply(parts()["mon1-scrape-job"]).code == 0
-        self.text = machine.inside(self.part.stdin).replace("\n", '\necho $$ >"$ROOT/fake/group"\n', 1)
+        self.text = machine.inside(self.part.stdin).replace("\n", '\necho $$ >"$ROOT.group"\n', 1)
         self.runs = {"apply": ("apply", self.part.owner, "0a1b2c3d"), "remove": ("remove", self.part.owner)}
 
     def state(self) -> dict[str, object]:
@@ -73,20 +78,44 @@ class Ended:
         """Run a verb to its end."""
         return self.machine.run(self.text, *self.runs[verb], ready=True)
 
-    def end(self, verb: str, step: int, signal: str) -> Done | None:
-        """End a verb at a step; None where it has no such step."""
-        steps = self.machine.write("fake/steps", "")
-        self.machine.write("fake/step", f"{step} {signal}\n")
-        done = self.run(verb)
-        (self.machine / "fake/step").unlink()
-        deadline = time.monotonic() + 1
-        while alive(int((self.machine / "fake/group").read_text())) and time.monotonic() < deadline:
-            time.sleep(0.002)
-        return done if steps.read_text().count("\n") >= step else None
+    def killed(self, verb: str) -> Iterator[tuple[int, None]]:
+        """Make the machine by turns what a verb leaves that is killed before each of its steps.
+
+        SIGKILL asks nobody: what stands at a step is what it leaves. So one run shows all of them.
+        """
+        self.back()
+        for step in range(1, self.steps(verb, "each") + 1):
+            shutil.rmtree(self.machine.root)
+            Path(f"{self.machine.root}.{step}").rename(self.machine.root)
+            yield step, None
+
+    def terminated(self, verb: str) -> Iterator[tuple[int, Done]]:
+        """Make the machine by turns what a verb leaves that is ended before each second of its steps."""
+        self.back()
+        for step in range(1, self.steps(verb, "none") + 1, 2):
+            self.back()
+            self.steps(verb, str(step))
+            deadline = time.monotonic() + 1
+            while alive(int(Path(f"{self.machine.root}.group").read_text())) and time.monotonic() < deadline:
+                time.sleep(0.002)
+            yield step, self.done
+
+    def steps(self, verb: str, turn: str) -> int:
+        """Run a verb and return how many steps it has taken."""
+        steps, turns = Path(f"{self.machine.root}.steps"), Path(f"{self.machine.root}.turn")
+        steps.write_text("")
+        turns.write_text(f"{turn}\n")
+        self.done = self.machine.run(self.text, *self.runs[verb], ready=True)
+        turns.unlink()
+        return steps.read_text().count("\n")
 
 
 def alive(group: int) -> bool:
     """Whether a process of the group still runs; what init has not yet taken is dead."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
     for process in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - a glob fails where one ends meanwhile
         try:
             state, _, its = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[:3]
@@ -97,7 +126,7 @@ def alive(group: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("signal", STRIDES)
+@pytest.mark.parametrize("signal", ["KILL", "TERM"])
 @pytest.mark.parametrize("name", PARTS)
 def test_ended_at_any_step_a_part_goes_on_to_either_end_without_a_trace(
     name: str, signal: str, tmp_path: Path, counted: Path
@@ -113,12 +142,9 @@ def test_ended_at_any_step_a_part_goes_on_to_either_end_without_a_trace(
             assert one.run("apply").code == 0
             one.keep()
         ended = 0
-        for step in range(1, 99, STRIDES[signal]):
-            one.back()
-            if not (done := one.end(verb, step, signal)):
-                break
+        for step, done in one.killed(verb) if signal == "KILL" else one.terminated(verb):
             ended += 1
-            if signal == "TERM":
+            if done:
                 now = one.state()
                 assert not [path for path in now if ".mt-" in path], (verb, step, done)
                 assert done.code == 0 or "is restored" not in done.err or now == ends[other], (verb, step, done)
