@@ -1,7 +1,6 @@
 # `make test` does its own set-up; `make help` lists the rest.
 PY := .venv/bin/python
 SCRIPTS := $(wildcard components/scripts/*.sh components/scripts/lib/*.sh components/scripts/look/*.sh) lab/needs.sh
-MEASURED := tests/components tests/unit
 COVERED := --cov --cov-append --cov-report=
 # Where root was become by `su`, Debian leaves these out.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -36,12 +35,12 @@ lint: needs-lint .venv/.done
 	.venv/bin/shfmt -ln posix -i 2 -d $(SCRIPTS)
 
 # Each tier in a process of its own: Pulumi's mocks, gRPC and asyncssh each keep threads and event loops of theirs.
-# The scripts, which are most of the time and start a shell each, in one for each core.
+# The units and the scripts, which are most of the time and start shells, in one for each core.
 quick: needs-quick .venv/.done
 	rm -f .coverage
 	$(PY) -m pytest tests/contract
-	for tier in $(MEASURED); do $(PY) -m pytest $$tier $(COVERED) || exit 1; done
-	$(PY) -m pytest -n auto tests/scripts $(COVERED)
+	$(PY) -m pytest tests/components $(COVERED)
+	for tier in tests/unit tests/scripts; do $(PY) -m pytest -n auto $$tier $(COVERED) || exit 1; done
 	$(PY) -m coverage report --skip-covered --show-missing --fail-under=95
 
 sent: needs-lint .venv/.done
