@@ -1,7 +1,7 @@
 """What is sent to a machine: a first line to know it by, quoted values, a part's script and its libraries, a last line.
 
-The scripts are static files of functions. What is sent of them lies in scripts/sent, where `make sent` has put it:
-each behind its libraries, without comments and indents, which Pulumi's state would hold twice.
+The scripts are static files of functions. What is sent of each lies in scripts/sent, where `make sent` has put it
+without comments and indents, which Pulumi's state would hold twice.
 """
 
 import re
@@ -22,6 +22,8 @@ _KEY_LINES = {"authorized-key", "login-key"}
 _SIDE_BY_SIDE = 4
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _FIRST_LINE = "# metrics-tunnel"
+SENT = "sent"
+"""The folder in `scripts` of what is sent."""
 CODE_BEGINS = "#!/bin/sh\n"
 """Stands between the values of a payload and what is the same for all of them."""
 LAST_LINE = '{ main "$@" </dev/null; exit; }\n'
@@ -45,15 +47,16 @@ def started(seconds: int, *words: str) -> str:
 
 
 @cache
-def source(name: str) -> str:
+def source(name: str, folder: str = "") -> str:
     """Return the shell text of a file in `scripts`, such as `exporter`, `lib/core` or `lib/prometheus-yml.awk`.
 
-    An awk program has a file of its own; to shell it is a constant, PROMETHEUS_YML_AWK.
+    An awk program has a file of its own; to shell it is a constant, PROMETHEUS_YML_AWK. From the folder `SENT` it is
+    without comments.
     """
     if not name.endswith(".awk"):
-        return _SCRIPTS.joinpath(f"{name}.sh").read_text()
+        return _SCRIPTS.joinpath(folder, f"{name}.sh").read_text()
     constant = re.sub(r"\W", "_", name.rpartition("/")[2]).upper()
-    return f"{constant}={shlex.quote(_SCRIPTS.joinpath(name).read_text())}\n"
+    return f"{constant}={shlex.quote(_SCRIPTS.joinpath(folder, name).read_text())}\n"
 
 
 def libraries(script: str) -> list[str]:
@@ -62,9 +65,9 @@ def libraries(script: str) -> list[str]:
 
 
 @cache
-def code(script: str) -> str:
+def code(script: str, folder: str = "") -> str:
     """Return all that runs for a part, as it stands in the repository, but for the call that starts it."""
-    return "\n".join(source(name) for name in [*libraries(script), script])
+    return "\n".join(source(name, folder) for name in [*libraries(script), script])
 
 
 def assignments(values: Mapping[str, str]) -> str:
@@ -83,12 +86,7 @@ def payload(script: str, values: Mapping[str, str]) -> str:
 
     The call stands last, in braces: of an upload that was cut short nothing runs.
     """
-    return f"{_FIRST_LINE}\n{assignments(values)}{_sent(script)}{LAST_LINE}"
-
-
-@cache
-def _sent(script: str) -> str:
-    return _SCRIPTS.joinpath("sent", f"{script}.sh").read_text()
+    return f"{_FIRST_LINE}\n{assignments(values)}{CODE_BEGINS}{code(script, SENT)}{LAST_LINE}"
 
 
 def was_applied(said: str) -> bool:

@@ -1,17 +1,18 @@
-"""Makes what is sent to machines: each part's script behind its libraries, without comments and indents (`make sent`).
+"""Makes what is sent to machines: the parts' scripts and their libraries, without comments and indents (`make sent`).
 
 It lies in the repository, so that everyone with one release sends the same bytes and needs no tool for it.
 """
 
 import re
-import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from components.payload import code, libraries
+from components.payload import CODE_BEGINS, SENT, libraries, source
 
 SCRIPTS = Path(__file__).parents[1] / "components/scripts"
+FOLDER = SCRIPTS / SENT
 # A line behind one that goes on is a part of that.
 _AWK_COMMENT = re.compile(r"(?<!\\\n)^[ \t]*#.*\n", re.MULTILINE)
 
@@ -33,22 +34,23 @@ def bare_awk(program: str) -> str:
     return _AWK_COMMENT.sub("", program)
 
 
-def sent(script: str) -> str:
-    """Return what is sent of a part's script and its libraries: all that runs, and no comment."""
-    text = code(script)
-    for name in libraries(script):
+def sent() -> dict[Path, str]:
+    """Return what is sent of the parts' scripts and of each library that they name: all that runs, and no comment."""
+    files = {}
+    for name in sorted({name for part in parts() for name in (*libraries(part), part)}):
         if name.endswith(".awk"):
-            program = (SCRIPTS / name).read_text()
-            text = text.replace(shlex.quote(program), shlex.quote(bare_awk(program)))
-    return bare(text)
+            files[FOLDER / name] = bare_awk((SCRIPTS / name).read_text())
+        else:
+            files[FOLDER / f"{name}.sh"] = bare(source(name)).removeprefix(CODE_BEGINS)
+    return files
 
 
 def main() -> None:
     """Write scripts/sent anew."""
-    folder = SCRIPTS / "sent"
-    folder.mkdir(exist_ok=True)
-    for part in parts():
-        (folder / f"{part}.sh").write_text(sent(part))
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    for file, text in sent().items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def _code(name: str) -> str:
     digest = hashlib.sha256((ROOT / f"lab/campaign/{name}.py").read_bytes())
     for folder in ("components", "stacks"):
         for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in {".py", ".sh"}:
+            if path.suffix in {".py", ".sh", ".awk"}:
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

@@ -9,9 +9,8 @@ import pulumi
 import pytest
 
 from components import MonitoredHost, PrometheusServer
-from components.payload import LAST_LINE, code
+from components.payload import LAST_LINE, SENT, code
 from lab.sent import bare
-from lab.sent import sent as wanted
 from tests.mocked import (
     ADMIN_KEY,
     HOST_KEY,
@@ -391,7 +390,7 @@ def test_all_that_will_run_as_root_can_be_read_before_up_but_for_secrets(
         script = script_of(name)
         whole = text.removesuffix(LAST_LINE).removeprefix(f"{head}\n\n{values}\n\n")
         assert bare(whole) == bare(code(script))
-        assert code_in(sent) == wanted(script)
+        assert code_in(sent) == code(script, SENT)
         assert text.endswith(LAST_LINE)
         for line in values_in(sent).replace(TUNNEL_KEY, "(a secret, which is not shown)").splitlines():
             assert line in values.splitlines(), name

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from components.payload import LAST_LINE, code
+from components.payload import CODE_BEGINS, LAST_LINE, SENT, code
 from lab import base, layouts, picture
 from lab.hosts import Lab
 from lab.picture import Picture
 from lab.project import ROOT, Project, settings
 from lab.sent import bare
-from lab.sent import sent as what_is_sent
 from tests.scripts.sandbox import code_in, script_of, values_in
 
 # Runs on the lab's server what Pulumi runs on its own machine.
@@ -69,7 +68,7 @@ def life(lab: Lab, project: Project, before: dict[str, Picture], more: dict[str,
         project.up()
         assert lab.hosts["mon1"].scraped("web1") == "1"
         assert project.plan().code == 0
-        assert sent(project) == what_is_sent("exporter") + LAST_LINE
+        assert sent(project) == f"{CODE_BEGINS}{code('exporter', SENT)}{LAST_LINE}"
         project.destroy()
     finally:
         for name in more or {}:
@@ -128,7 +127,7 @@ def test_a_sudo_password_goes_where_sudo_asks_for_it_and_all_else_can_be_read_be
             _, _, whole = texts[name].split("\n\n", 2)
             script = script_of(name)
             assert bare(whole.removesuffix(LAST_LINE)) == bare(code(script))
-            assert code_in(parts[name]) == what_is_sent(script)
+            assert code_in(parts[name]) == code(script, SENT)
         project.destroy()
     finally:
         project.environment.pop("METRICS_TUNNEL_SHOW", None)

@@ -373,9 +373,7 @@ def values_in(payload: str) -> str:
 
 def code_in(payload: str) -> str:
     """Return what of a payload is the same whatever its values are, but for its last line."""
-    _, begins, code = payload.partition(CODE_BEGINS)
-    assert begins
-    return f"{begins}{code.removesuffix(LAST_LINE)}"
+    return payload.partition(CODE_BEGINS)[2].removesuffix(LAST_LINE)
 
 
 def as_sent(text: str) -> str:

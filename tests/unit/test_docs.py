@@ -4,8 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from components.payload import LAST_LINE, payload
-from lab.sent import sent
+from components.payload import CODE_BEGINS, LAST_LINE, SENT, code, payload
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,4 +30,4 @@ def test_what_is_sent_is_read_as_the_decision_says() -> None:
     assert found
     text = payload("exporter", {"PART": "x"})
     read = subprocess.run(["sh", "-c", found[1]], input=text, text=True, capture_output=True, check=True).stdout
-    assert read == sent("exporter") + LAST_LINE
+    assert read == f"{CODE_BEGINS}{code('exporter', SENT)}{LAST_LINE}"

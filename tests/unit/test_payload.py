@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from components.payload import (
+    CODE_BEGINS,
+    SENT,
     assignments,
     code,
     libraries,
@@ -18,8 +20,9 @@ from components.payload import (
     was_applied,
 )
 from components.ssh_tunnel import values_of_others
+from lab import sent
 from lab.sent import SCRIPTS as FOLDER
-from lab.sent import bare, bare_awk, parts, sent
+from lab.sent import bare, bare_awk, parts
 
 SCRIPTS = parts()
 _LIBRARIES = [f"lib/{file.name.removesuffix('.sh')}" for file in (FOLDER / "lib").iterdir() if file.stem != "look"]
@@ -52,13 +55,20 @@ def test_a_payload_is_well_formed_in_every_shell_and_ends_with_its_call(script: 
         ).returncode
 
 
+def test_what_is_sent_are_the_scripts_and_their_libraries() -> None:
+    """Where this fails `make sent` writes them anew: they are the same for everyone with one release."""
+    assert {file: file.read_text() for file in sent.FOLDER.rglob("*.*")} == sent.sent()
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_what_is_sent_is_the_script_behind_the_libraries_that_it_names(script: str) -> None:
-    """Where this fails `make sent` writes it anew: it is the same for everyone with one release."""
-    assert (FOLDER / f"sent/{script}.sh").read_text() == sent(script)
+def test_of_what_is_sent_nothing_but_comments_and_indents_is_gone_whole(script: str) -> None:
+    text = code(script)
     for name in libraries(script):
         if name.endswith(".awk"):
-            assert (FOLDER / name).read_text().partition("\n")[0] not in sent(script)
+            assert (FOLDER / name).read_text().partition("\n")[0] not in code(script, SENT)
+            text = text.replace(source(name), source(name, SENT))
+    # Twice, for shfmt ends a line where a comment stood.
+    assert bare(code(script, SENT)) == bare(bare(text)).removeprefix(CODE_BEGINS)
 
 
 def test_of_what_is_sent_nothing_but_comments_and_indents_is_gone() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "components/scripts"
-FILES = sorted(path for path in SCRIPTS.rglob("*.*") if path.parent.name != "sent")
+FILES = sorted(path for path in SCRIPTS.rglob("*.*") if "sent" not in path.parts)
 PARTS = [path for path in FILES if path.parent == SCRIPTS]
 COLUMNS = 100
 # The text of a file on a machine does not change for its looks.

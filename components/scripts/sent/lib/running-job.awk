@@ -1,0 +1,5 @@
+
+BEGIN { head = "- job_name: " ENVIRON["JOB"] }
+
+!/^ / { ours = $0 == head }
+ours
