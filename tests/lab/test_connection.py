@@ -13,8 +13,8 @@ from lab.hosts import Host, Lab, wait
 from lab.picture import Picture
 from lab.project import Project, Run, settings
 from tests.lab.drifts import DROPIN, PROMETHEUS
+from tests.lab.locks import held, waiting
 
-LOCK = "/run/metrics-tunnel.lock"
 GIVEN_UP_SECONDS = 15 + 9 * 15
 """Both command plugins probe a silent machine after 15 seconds, and nine times more."""
 # Drifts that leave these parts to do, by resource. Those of one round do not wait for each other, so that all are at
@@ -94,24 +94,10 @@ def in_the_middle(hosts: Sequence[Host], project: Project, *words: str, verb: st
     """
     with ThreadPoolExecutor() as pool, ExitStack() as locks:
         for host in set(hosts):
-            locks.enter_context(_held(host))
+            locks.enter_context(held(host))
         run = pool.submit(getattr(project, verb), *words, codes=(0, 1, 255))
-        wait("scripts to be at work", lambda: all(_at_work(host) >= hosts.count(host) for host in hosts))
+        wait("scripts to be at work", lambda: all(waiting(host) >= hosts.count(host) for host in hosts))
         yield run
-
-
-@contextmanager
-def _held(host: Host) -> Iterator[None]:
-    holder = host.run(f"setsid flock {LOCK} sleep 600 >/dev/null 2>&1 </dev/null & echo $!").strip()
-    try:
-        yield
-    finally:
-        host.run(f"kill -- -{holder}")
-
-
-def _at_work(host: Host) -> int:
-    """Return how many scripts wait for the host's lock."""
-    return len(host.run("ps axo args | grep '^flock -w'", check=False).splitlines())
 
 
 def cut(host: Host) -> None:

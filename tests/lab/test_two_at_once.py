@@ -2,19 +2,18 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from lab import layouts, picture
-from lab.hosts import Host, Lab, wait
+from lab.hosts import Lab, wait
 from lab.picture import Picture
 from lab.project import Project, Run, machine, settings
+from tests.lab.locks import held, waiting
 
-LOCK = "/run/metrics-tunnel.lock"
 # Where the tunnel of blue's host listens.
 LISTEN = "127.5.5.5:7080"
 # What the host's stacks share.
@@ -50,17 +49,6 @@ def given(lab: Lab, host: str, **more: Any) -> dict[str, Any]:
 def at_once(*calls: Callable[[], Run]) -> list[Run]:
     with ThreadPoolExecutor(len(calls)) as pool:
         return [one.result() for one in [pool.submit(call) for call in calls]]
-
-
-@contextmanager
-def holding(host: Host) -> Iterator[None]:
-    """Hold the host's lock, as another run does."""
-    holder = host.run(f"setsid flock {LOCK} sleep 600 >/dev/null 2>&1 </dev/null & echo $!").strip()
-    try:
-        wait("the lock to be held", lambda: host.run(f"flock -n {LOCK} true || echo held", check=False))
-        yield
-    finally:
-        host.run(f"kill -- -{holder}")
 
 
 def scrapes(lab: Lab, instance: str) -> None:
@@ -123,24 +111,19 @@ def test_what_stacks_share_stays_until_the_last_of_them_goes(lab: Lab, stacks: d
     assert [path for path in SHARED if left[path] != alone[path]] == [SHARED[1]]
 
 
-def waits(host: Host) -> bool:
-    """Whether a part's script waits for the host's lock."""
-    return bool(host.run("ps axo args | grep '^flock -w'", check=False))
-
-
 def test_an_up_waits_for_the_machines_lock_and_a_second_one_of_its_stack_is_told_that_it_is_locked(
     lab: Lab, stacks: dict[str, Project]
 ) -> None:
     web1 = lab.hosts["web1"]
     web1.run(f"rm {SHARED[0]}")
     with ThreadPoolExecutor(1) as pool:
-        with holding(web1):
+        with held(web1):
             began = time.monotonic()
             first = pool.submit(stacks["blue"].up)
-            wait("the first one to be at work", lambda: waits(web1))
+            wait("the first one to be at work", lambda: waiting(web1))
             second = stacks["blue"].up(codes=(255, 1))
             time.sleep(max(0, began + 10 - time.monotonic()))
-            assert waits(web1)
+            assert waiting(web1)
             assert not first.done()
         assert first.result().code == 0
     assert first.result().seconds > 10
